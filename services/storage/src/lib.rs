@@ -1,1 +1,13 @@
-//! storage.
+//! The storage service's front: DynamoDB's API over HTTP for one region or several.
+//!
+//! A request takes one path: head ([`wire::http`](tradewind_wire::http)) → signature → decode → database → encode. It
+//! runs on the thread that accepted its connection, from the first byte to the last.
+
+mod access;
+mod dynamodb;
+mod front;
+mod server;
+
+pub use access::Access;
+pub use front::{Answered, Front, Guard, Other, Region, Regions};
+pub use server::{Server, serve};

@@ -1,0 +1,300 @@
+//! UpdateTable: one change of a table's settings, stream, indexes or replicas.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tradewind_engine::{Documents, Engine};
+use tradewind_wire::ApiError;
+use tradewind_wire::error::Code;
+use tradewind_wire::request::table::{
+    BillingMode, IndexKeys, IndexUpdate, NewIndex, StreamUpdate, StreamView, Throughput as AskedThroughput, UpdateTable,
+};
+
+use super::create::new_stream;
+use super::delete::{Trash, log_ends};
+use super::build;
+use crate::region::{Database, TRASH};
+use crate::table::document::{Capacity, Index, IndexStatus, TableDocument, TableStatus};
+
+/// Global indexes of one table. (Developer guide, "Quotas".)
+const MAX_GLOBAL_INDEXES: usize = 20;
+
+impl<E: Engine + Documents> Database<E> {
+    pub async fn update_table(&self, request: UpdateTable) -> Result<Arc<TableDocument>, ApiError> {
+        let name = request.table.as_ref().map_or("", |table| table.name.as_str()).to_owned();
+        let _alone = self.control.lock().await;
+        let document = self.existing(&name)?.document();
+        if document.status != TableStatus::Active {
+            return Err(ApiError::resource_in_use(format!(
+                "Attempt to change a resource which is still in use: Table is being updated: {name}"
+            )));
+        }
+        if let Some(stream) = request.stream {
+            self.update_stream(&name, stream).await?;
+        }
+        self.check_replicas(&document, &request.replicas)?;
+        let removed = removed_indexes(&document, &request);
+        let version = self.settings_version(document.shared);
+        let now_ms = self.shared.clock.now_ms();
+        let updated = self.change_alone(&name, |document| {
+            let before = document.clone();
+            update_settings(document, &request, now_ms)?;
+            update_indexes(document, &request)?;
+            if *document != before {
+                document.shared = Some(version);
+            }
+            Ok(())
+        });
+        let updated = updated.await?;
+        self.discard_indexes(&removed).await?;
+        if request.replicas.is_empty() { Ok(updated) } else { self.update_replicas(&name, &request.replicas).await }
+    }
+
+    async fn update_stream(&self, name: &str, update: StreamUpdate) -> Result<(), ApiError> {
+        let table = self.existing(name)?;
+        let document = table.document();
+        match (update, document.stream()) {
+            (StreamUpdate::Enable(_), Some(_)) => Err(ApiError::validation(format!(
+                "Table already has an enabled stream: TableName: {name}"
+            ))),
+            (StreamUpdate::Disable, None) => Err(ApiError::validation(format!(
+                "Table has no stream to disable: TableName: {name}"
+            ))),
+            (StreamUpdate::Disable, Some(_)) if document.is_replicated() => {
+                Err(ApiError::validation("The stream of a table with replicas cannot be disabled"))
+            }
+            (StreamUpdate::Enable(view), None) => self.enable_stream(name, view).await,
+            (StreamUpdate::Disable, Some(_)) => self.disable_stream(name).await,
+        }
+    }
+
+    pub(super) async fn enable_stream(&self, name: &str, view: StreamView) -> Result<(), ApiError> {
+        let table = self.existing(name)?;
+        let begins_after = log_ends(&table, &table.document()).await?;
+        let now_ms = self.shared.clock.now_ms();
+        let stream = new_stream(view, now_ms, begins_after);
+        self.change_alone(name, |document| {
+            document.streams.push(stream);
+            Ok(())
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// The last record is of the last write that was decided while the stream was there.
+    async fn disable_stream(&self, name: &str) -> Result<(), ApiError> {
+        let table = self.existing(name)?;
+        let mut without = TableDocument::clone(&table.document());
+        if let Some(stream) = without.streams.last_mut() {
+            stream.ends_at = Some(BTreeMap::new());
+        }
+        let enabled = table.document();
+        table.set_document(without);
+        let ended = match log_ends(&table, &enabled).await {
+            Ok(ended) => ended,
+            Err(error) => {
+                table.set_document(TableDocument::clone(&enabled));
+                return Err(error);
+            }
+        };
+        let now_ms = self.shared.clock.now_ms();
+        self.change_alone(name, |document| {
+            if let Some(stream) = document.streams.last_mut() {
+                stream.ends_at = Some(ended);
+                stream.disabled_ms = Some(now_ms);
+            }
+            Ok(())
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// Their rows go in the background.
+    pub(super) async fn discard_indexes(&self, removed: &[Index]) -> Result<(), ApiError> {
+        for index in removed {
+            let trash = Trash { table: None, indexes: vec![index.id] };
+            let body = serde_json::to_vec(&trash).expect("plain data");
+            self.put(TRASH, &index.id.to_string(), &body).await?;
+        }
+        if !removed.is_empty() {
+            self.announce();
+        }
+        Ok(())
+    }
+}
+
+fn removed_indexes(document: &TableDocument, request: &UpdateTable) -> Vec<Index> {
+    let deleted = request.indexes.iter().filter_map(|update| match update {
+        IndexUpdate::Delete { name } => document.index(name).filter(|index| !index.local),
+        _ => None,
+    });
+    deleted.cloned().collect()
+}
+
+fn update_settings(document: &mut TableDocument, request: &UpdateTable, now_ms: u64) -> Result<(), ApiError> {
+    update_capacity(document, request, now_ms)?;
+    if let Some(class) = request.class {
+        document.settings.class = Some(class);
+    }
+    if let Some(protected) = request.deletion_protection {
+        document.settings.deletion_protection = protected;
+    }
+    if let Some(encryption) = &request.encryption {
+        document.settings.encryption = Some(encryption.clone());
+    }
+    Ok(())
+}
+
+fn update_capacity(document: &mut TableDocument, request: &UpdateTable, now_ms: u64) -> Result<(), ApiError> {
+    let was_on_demand = document.capacity.on_demand;
+    if let Some(billing) = request.billing {
+        document.capacity.on_demand = billing == BillingMode::PayPerRequest;
+    }
+    let capacity = &mut document.capacity;
+    if capacity.on_demand != was_on_demand {
+        capacity.switched_ms = Some(now_ms);
+        if capacity.on_demand {
+            capacity.provisioned = Default::default();
+            document.indexes.iter_mut().for_each(|index| index.capacity.provisioned = Default::default());
+        }
+        let on_demand = capacity.on_demand;
+        document.indexes.iter_mut().for_each(|index| index.capacity.on_demand = on_demand);
+    }
+    let switched = document.capacity.on_demand != was_on_demand;
+    if let Some(asked) = request.throughput {
+        set_throughput(&mut document.capacity, asked, switched, now_ms, "table")?;
+    }
+    if let Some(on_demand) = request.on_demand {
+        (document.capacity.max_read, document.capacity.max_write) = (on_demand.read, on_demand.write);
+    }
+    if let Some(warm) = request.warm {
+        document.capacity.warm_read = warm.read.or(document.capacity.warm_read);
+        document.capacity.warm_write = warm.write.or(document.capacity.warm_write);
+    }
+    Ok(())
+}
+
+fn set_throughput(
+    capacity: &mut Capacity,
+    asked: AskedThroughput,
+    switched: bool,
+    now_ms: u64,
+    what: &str,
+) -> Result<(), ApiError> {
+    if capacity.on_demand {
+        return Err(ApiError::invalid_value(
+            "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+        ));
+    }
+    let now = &mut capacity.provisioned;
+    if !switched && (now.read, now.write) == (asked.read, asked.write) {
+        return Err(ApiError::validation(format!(
+            "The provisioned throughput for the {what} will not change. The requested value equals the current value. \
+             Current ReadCapacityUnits provisioned for the {what}: {}. Requested ReadCapacityUnits: {}. Current \
+             WriteCapacityUnits provisioned for the {what}: {}. Requested WriteCapacityUnits: {}. Refer to the Amazon \
+             DynamoDB Developer Guide for current limits and how to request higher limits.",
+            now.read, asked.read, now.write, asked.write
+        )));
+    }
+    if asked.read > now.read || asked.write > now.write {
+        now.increased_ms = Some(now_ms);
+    }
+    if asked.read < now.read || asked.write < now.write {
+        now.decreased_ms = Some(now_ms);
+        now.decreases_today += 1;
+    }
+    (now.read, now.write) = (asked.read, asked.write);
+    Ok(())
+}
+
+fn update_indexes(document: &mut TableDocument, request: &UpdateTable) -> Result<(), ApiError> {
+    let online =
+        request.indexes.iter().filter(|update| !matches!(update, IndexUpdate::Update { .. })).count();
+    if online > 1 {
+        return Err(ApiError::new(
+            Code::LimitExceeded,
+            "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table",
+        ));
+    }
+    let now_ms = document.created_ms;
+    for update in &request.indexes {
+        match update {
+            IndexUpdate::Create(index) => create_index(document, index, request)?,
+            IndexUpdate::Delete { name } => {
+                global_index(document, name)?;
+                document.indexes.retain(|index| index.name != *name);
+                forget_definitions(document);
+            }
+            IndexUpdate::Update { name, throughput, on_demand, warm } => {
+                let index = global_index(document, name)?;
+                if let Some(asked) = throughput {
+                    set_throughput(&mut index.capacity, *asked, false, now_ms, "index")?;
+                }
+                if let Some(on_demand) = on_demand {
+                    (index.capacity.max_read, index.capacity.max_write) = (on_demand.read, on_demand.write);
+                }
+                if let Some(warm) = warm {
+                    index.capacity.warm_read = warm.read.or(index.capacity.warm_read);
+                    index.capacity.warm_write = warm.write.or(index.capacity.warm_write);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn global_index<'a>(document: &'a mut TableDocument, name: &str) -> Result<&'a mut Index, ApiError> {
+    let found = document.indexes.iter_mut().find(|index| !index.local && index.name == name);
+    found.ok_or_else(|| ApiError::resource_not_found("Requested resource not found"))
+}
+
+fn create_index(document: &mut TableDocument, new: &NewIndex, request: &UpdateTable) -> Result<(), ApiError> {
+    if document.index(&new.name).is_some() {
+        return Err(ApiError::validation(format!(
+            "Attempting to create an index which already exists: {}",
+            new.name
+        )));
+    }
+    if document.indexes.iter().filter(|index| !index.local).count() >= MAX_GLOBAL_INDEXES {
+        return Err(ApiError::new(
+            Code::LimitExceeded,
+            "Subscriber limit exceeded: GlobalSecondaryIndex count exceeds the per-table limit of 20",
+        ));
+    }
+    let definitions = build::merge_definitions(&document.attributes, &request.attributes);
+    let keys = IndexKeys::resolve(&new.keys, &definitions).ok_or_else(|| undefined(new, &definitions))?;
+    let billing =
+        if document.capacity.on_demand { BillingMode::PayPerRequest } else { BillingMode::Provisioned };
+    document.attributes = definitions;
+    document.indexes.push(Index {
+        name: new.name.clone(),
+        id: build::new_incarnation(),
+        local: false,
+        status: IndexStatus::Backfilling,
+        hash: keys.hash,
+        range: keys.range,
+        projection: new.projection.clone(),
+        capacity: build::capacity(billing, new.throughput, new.on_demand, new.warm),
+    });
+    Ok(())
+}
+
+fn undefined(new: &NewIndex, definitions: &[tradewind_model::KeyAttribute]) -> ApiError {
+    let keys: Vec<_> = new.keys.iter().map(|key| key.name.as_str()).collect();
+    let defined: Vec<_> = definitions.iter().map(|attribute| attribute.name.as_str()).collect();
+    ApiError::invalid_value(format!(
+        "Some index key attributes are not defined in AttributeDefinitions. Keys: [{}], AttributeDefinitions: [{}]",
+        keys.join(", "),
+        defined.join(", ")
+    ))
+}
+
+/// Definitions are of key attributes only.
+pub(super) fn forget_definitions(document: &mut TableDocument) {
+    let table = document.keys.attributes();
+    let used: BTreeSet<_> = table
+        .chain(document.indexes.iter().flat_map(Index::keys))
+        .map(|attribute| attribute.name.clone())
+        .collect();
+    document.attributes.retain(|attribute| used.contains(&attribute.name));
+}

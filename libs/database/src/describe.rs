@@ -1,0 +1,200 @@
+//! What DescribeTable and its relatives say of a table.
+
+use tradewind_engine::{Documents, Engine};
+use tradewind_model::KeySchema;
+use tradewind_wire::ApiError;
+use tradewind_wire::request::table::{BillingMode, IndexKeys, OnDemandThroughput, ListTables};
+use tradewind_wire::response::table::{
+    ClassDescription, EncryptionDescription, GlobalIndexDescription, IndexStatus, LocalIndexDescription,
+    ReplicaDescription, ReplicaStatus, TableDescription, TablePage, TableStatus, ThroughputDescription,
+    WarmThroughputDescription,
+};
+
+use crate::region::Database;
+use crate::table::document::{self, Capacity, Index, Replica, TableDocument};
+
+/// What a new on-demand table bears at once. (Developer guide, "Warm throughput".)
+const WARM_READS: u64 = 12_000;
+const WARM_WRITES: u64 = 4_000;
+
+impl<E: Engine + Documents> Database<E> {
+    pub async fn describe_table(&self, name: &str) -> Result<TableDescription, ApiError> {
+        let document = self.existing(name)?.document();
+        let mut description = self.describe(&document);
+        let sizes = self.sizes(&document).await?;
+        (description.item_count, description.size_bytes) = sizes.table;
+        for index in &mut description.global_indexes {
+            (index.item_count, index.size_bytes) = sizes.index(&index.name);
+        }
+        for index in &mut description.local_indexes {
+            (index.item_count, index.size_bytes) = sizes.index(&index.name);
+        }
+        Ok(description)
+    }
+
+    /// Without the sizes, which are counted apart.
+    pub fn describe(&self, document: &TableDocument) -> TableDescription {
+        let arn = self.table_arn(&document.name);
+        let stream = document.streams.last();
+        let (local, global): (Vec<_>, Vec<_>) = document.indexes.iter().partition(|index| index.local);
+        let capacity = &document.capacity;
+        TableDescription {
+            name: document.name.clone(),
+            id: document.incarnation.to_string(),
+            status: status(document),
+            created_ms: document.created_ms,
+            attributes: document.attributes.clone(),
+            keys: document.keys.clone(),
+            billing: capacity.switched_ms.map(|_| billing(capacity)),
+            on_demand_since_ms: capacity.switched_ms.filter(|_| capacity.on_demand),
+            throughput: throughput(capacity),
+            size_bytes: 0,
+            item_count: 0,
+            local_indexes: local.into_iter().map(|index| local_index(&arn, index)).collect(),
+            global_indexes: global.into_iter().map(|index| global_index(&arn, index)).collect(),
+            stream: document.stream().map(|stream| stream.view),
+            stream_label: stream.map(|stream| stream.label.clone()),
+            stream_arn: stream.map(|stream| self.stream_arn(&document.name, &stream.label)),
+            global_table_version: document.is_replicated().then_some("2019.11.21"),
+            replicas: self.replicas(document),
+            witnesses: Vec::new(),
+            encryption: encryption(document),
+            class: document
+                .settings
+                .class
+                .map(|class| ClassDescription { class, updated_ms: Some(document.created_ms) }),
+            deletion_protection: Some(document.settings.deletion_protection),
+            disassociation_protection: None,
+            on_demand: on_demand(capacity),
+            warm: Some(warm(capacity)),
+            consistency: None,
+            settings_replication: None,
+            arn,
+        }
+    }
+
+    /// The other replicas: a table does not list itself until it is one of several.
+    fn replicas(&self, document: &TableDocument) -> Vec<ReplicaDescription> {
+        document.replicas.iter().map(|(region, replica)| describe_replica(region.as_str(), replica)).collect()
+    }
+
+    pub fn list_tables(&self, request: &ListTables) -> TablePage {
+        let mut names: Vec<_> = self
+            .tables()
+            .iter()
+            .map(|table| table.document().name.clone())
+            .filter(|name| request.start.as_ref().is_none_or(|start| name > start))
+            .collect();
+        names.sort();
+        let more = names.len() > request.limit;
+        names.truncate(request.limit);
+        TablePage { last: names.last().filter(|_| more).cloned(), names }
+    }
+}
+
+fn status(document: &TableDocument) -> TableStatus {
+    let changing = document.replicas.values().any(|replica| replica.status != document::ReplicaStatus::Active);
+    let filling = document.indexes.iter().any(|index| index.status != document::IndexStatus::Active);
+    match document.status {
+        document::TableStatus::Creating => TableStatus::Creating,
+        document::TableStatus::Deleting => TableStatus::Deleting,
+        _ if changing || filling => TableStatus::Updating,
+        document::TableStatus::Updating => TableStatus::Updating,
+        document::TableStatus::Active => TableStatus::Active,
+    }
+}
+
+pub(crate) fn describe_replica(region: &str, replica: &Replica) -> ReplicaDescription {
+    ReplicaDescription {
+        region: region.to_owned(),
+        arn: None,
+        status: match replica.status {
+            document::ReplicaStatus::Creating => ReplicaStatus::Creating,
+            document::ReplicaStatus::Active => ReplicaStatus::Active,
+            document::ReplicaStatus::Deleting => ReplicaStatus::Deleting,
+        },
+        status_description: None,
+        percent: None,
+        key: None,
+        read_capacity: replica.read_override,
+        on_demand_read: None,
+        warm: None,
+        indexes: Vec::new(),
+        inaccessible_ms: None,
+        class: replica.class.map(|class| ClassDescription { class, updated_ms: None }),
+    }
+}
+
+fn billing(capacity: &Capacity) -> BillingMode {
+    if capacity.on_demand { BillingMode::PayPerRequest } else { BillingMode::Provisioned }
+}
+
+fn throughput(capacity: &Capacity) -> ThroughputDescription {
+    let now = &capacity.provisioned;
+    ThroughputDescription {
+        read: now.read,
+        write: now.write,
+        increased_ms: now.increased_ms,
+        decreased_ms: now.decreased_ms,
+        decreases_today: now.decreases_today,
+    }
+}
+
+fn on_demand(capacity: &Capacity) -> Option<OnDemandThroughput> {
+    let bounded = capacity.max_read.is_some() || capacity.max_write.is_some();
+    bounded.then_some(OnDemandThroughput { read: capacity.max_read, write: capacity.max_write })
+}
+
+fn warm(capacity: &Capacity) -> WarmThroughputDescription {
+    let (read, write) = match capacity.on_demand {
+        true => (WARM_READS, WARM_WRITES),
+        false => (capacity.provisioned.read, capacity.provisioned.write),
+    };
+    WarmThroughputDescription {
+        read: capacity.warm_read.unwrap_or(0).max(read),
+        write: capacity.warm_write.unwrap_or(0).max(write),
+        active: true,
+    }
+}
+
+fn encryption(document: &TableDocument) -> Option<EncryptionDescription> {
+    let asked = document.settings.encryption.as_ref().filter(|asked| asked.enabled)?;
+    Some(EncryptionDescription {
+        status: "ENABLED",
+        kind: Some(asked.kind.clone().unwrap_or_else(|| "KMS".to_owned())),
+        key_arn: asked.key.clone(),
+    })
+}
+
+fn local_index(arn: &str, index: &Index) -> LocalIndexDescription {
+    let keys = KeySchema { hash: index.hash[0].clone(), range: index.range.first().cloned() };
+    LocalIndexDescription {
+        name: index.name.clone(),
+        arn: format!("{arn}/index/{}", index.name),
+        keys,
+        projection: index.projection.clone(),
+        size_bytes: 0,
+        item_count: 0,
+    }
+}
+
+fn global_index(arn: &str, index: &Index) -> GlobalIndexDescription {
+    let (status, backfilling) = match index.status {
+        document::IndexStatus::Backfilling => (IndexStatus::Creating, Some(true)),
+        document::IndexStatus::Active => (IndexStatus::Active, None),
+        document::IndexStatus::Deleting => (IndexStatus::Deleting, None),
+    };
+    GlobalIndexDescription {
+        name: index.name.clone(),
+        arn: format!("{arn}/index/{}", index.name),
+        keys: IndexKeys { hash: index.hash.clone(), range: index.range.clone() },
+        projection: index.projection.clone(),
+        status,
+        backfilling,
+        throughput: throughput(&index.capacity),
+        size_bytes: 0,
+        item_count: 0,
+        on_demand: on_demand(&index.capacity),
+        warm: Some(warm(&index.capacity)),
+    }
+}

@@ -1,0 +1,87 @@
+//! Any request to its answer: one line each, to the place that knows.
+
+use tradewind_engine::{Documents, Engine};
+use tradewind_wire::ApiError;
+use tradewind_wire::error::Code;
+use tradewind_wire::request::Request;
+use tradewind_wire::response::Answer;
+use tradewind_wire::response::table::TableStatus;
+
+use crate::region::Database;
+
+impl<E: Engine + Documents> Database<E> {
+    pub async fn execute(&self, request: Request) -> Result<Answer, ApiError> {
+        match request {
+            Request::PutItem(request) => self.put_item(request).await.map(Answer::Write),
+            Request::GetItem(request) => self.get_item(request).await.map(Answer::Get),
+            Request::UpdateItem(request) => self.update_item(request).await.map(Answer::Write),
+            Request::DeleteItem(request) => self.delete_item(request).await.map(Answer::Write),
+            Request::Query(request) => self.query(request).await.map(Answer::Page),
+            Request::Scan(request) => self.scan(request).await.map(Answer::Page),
+            Request::BatchGetItem(request) => self.batch_get_item(request).await.map(Answer::BatchGet),
+            Request::BatchWriteItem(request) => self.batch_write_item(request).await.map(Answer::BatchWrite),
+            Request::TransactGetItems(request) => {
+                self.transact_get_items(request).await.map(Answer::TransactGet)
+            }
+            Request::TransactWriteItems(request) => {
+                self.transact_write_items(request).await.map(Answer::TransactWrite)
+            }
+            other => self.execute_control(other).await,
+        }
+    }
+
+    async fn execute_control(&self, request: Request) -> Result<Answer, ApiError> {
+        match request {
+            Request::CreateTable(request) => {
+                let document = self.create_table(*request).await?;
+                let mut description = self.describe(&document);
+                // Said as DynamoDB says it; the table takes requests already.
+                description.status = TableStatus::Creating;
+                Ok(Answer::TableChanged(Box::new(description)))
+            }
+            Request::UpdateTable(request) => {
+                let document = self.update_table(*request).await?;
+                let mut description = self.describe(&document);
+                description.status = TableStatus::Updating;
+                Ok(Answer::TableChanged(Box::new(description)))
+            }
+            Request::DeleteTable(table) => {
+                let document = self.delete_table(&table.name).await?;
+                let mut description = self.describe(&document);
+                description.status = TableStatus::Deleting;
+                Ok(Answer::TableChanged(Box::new(description)))
+            }
+            Request::DescribeTable(table) => {
+                let description = self.describe_table(&table.name).await?;
+                Ok(Answer::DescribeTable(Box::new(description)))
+            }
+            Request::ListTables(request) => Ok(Answer::ListTables(self.list_tables(&request))),
+            Request::ListStreams(request) => self.list_streams(request).await.map(Answer::Streams),
+            Request::DescribeStream(request) => {
+                self.describe_stream(request).await.map(Answer::DescribeStream)
+            }
+            Request::GetShardIterator(request) => {
+                self.get_shard_iterator(request).await.map(Answer::ShardIterator)
+            }
+            Request::GetRecords(request) => self.get_records(request).await.map(Answer::Records),
+            other => self.execute_settings(other).await,
+        }
+    }
+
+    async fn execute_settings(&self, request: Request) -> Result<Answer, ApiError> {
+        match request {
+            Request::TagResource(request) => self.tag(request).await,
+            Request::UntagResource(request) => self.untag(request).await,
+            Request::ListTagsOfResource(request) => self.tags(&request),
+            Request::UpdateTimeToLive(request) => self.update_ttl(request).await,
+            Request::DescribeTimeToLive(table) => self.describe_ttl(&table.name),
+            Request::DescribeLimits => Ok(self.limits()),
+            Request::DescribeContinuousBackups(table) => self.continuous_backups(&table.name),
+            Request::DescribeKinesisStreamingDestination(table) => self.kinesis_destination(&table.name),
+            Request::DescribeContributorInsights(request) => self.contributor_insights(request),
+            Request::DescribeTableReplicaAutoScaling(table) => self.replica_auto_scaling(&table.name),
+            Request::GetResourcePolicy(arn) => self.resource_policy(&arn),
+            _ => Err(ApiError::new(Code::UnknownOperation, "")),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Rows of secondary indexes: which an item has, and which a write adds and takes away.
+//!
+//! An index row is written with its base row in one commit, so an index is never behind. Indexes are sparse: an item
+//! without one of the index's keys has no row. The row holds what the index projects, so that an index is read without
+//! the table.
+
+use bytes::Bytes;
+use tradewind_engine::{Row, Space};
+use tradewind_model::key::index_key;
+use tradewind_model::{Item, ItemKey, ItemRef, KeyAttribute, KeySchema, ValueRef};
+use tradewind_wire::ApiError;
+use tradewind_wire::request::table::IndexProjection;
+
+use crate::table::document::{Index, TableDocument};
+
+/// An index row of an item.
+#[derive(Clone, PartialEq, Debug)]
+pub struct IndexRow {
+    pub key: Bytes,
+    pub item: Item,
+}
+
+/// The row `item` has in `index`; `None` where it lacks one of the index's keys, or where the value of one cannot be a
+/// key (an item that was there before the index, or came from a region without it).
+pub fn row(index: &Index, schema: &KeySchema, key: &ItemKey, item: ItemRef<'_>) -> Option<IndexRow> {
+    let part = |attribute: &KeyAttribute| {
+        let value = item.get(&attribute.name)?;
+        is_key(attribute, value).then(|| value.key_bytes()).flatten()
+    };
+    let hash: Option<Vec<_>> = index.hash.iter().map(part).collect();
+    let range: Option<Vec<_>> = index.range.iter().map(part).collect();
+    let key = index_key(index.id, &hash?, &range?, key);
+    Some(IndexRow { key, item: project(index, schema, item) })
+}
+
+/// Key values have the key's type, are not empty, and are at most 2048 bytes (1024 in a sort key).
+fn is_key(attribute: &KeyAttribute, value: ValueRef<'_>) -> bool {
+    value.kind() == attribute.kind && value.key_bytes().is_some_and(|bytes| (1..=2048).contains(&bytes.len()))
+}
+
+/// What the index shows of an item: its keys, the table's keys, and what it projects.
+pub fn project(index: &Index, schema: &KeySchema, item: ItemRef<'_>) -> Item {
+    let included: &[String] = match &index.projection {
+        IndexProjection::All => return item.to_item(),
+        IndexProjection::KeysOnly => &[],
+        IndexProjection::Include(names) => names,
+    };
+    Item::build(|out| {
+        for (name, value) in item.attributes().iter() {
+            let is_key = schema.contains(name) || index.keys().any(|key| key.name == name);
+            if is_key || included.iter().any(|included| included == name) {
+                out.name(name);
+                out.value(value);
+            }
+        }
+    })
+}
+
+/// Appends what changes in the table's indexes when an item goes from `old` to `new`.
+pub fn changes(
+    table: &TableDocument,
+    key: &ItemKey,
+    old: Option<ItemRef<'_>>,
+    new: Option<ItemRef<'_>>,
+    out: &mut Vec<Row>,
+) {
+    for index in &table.indexes {
+        let row_of = |item| row(index, &table.keys, key, item);
+        let (old, new) = (old.and_then(row_of), new.and_then(row_of));
+        if old == new {
+            continue;
+        }
+        if let Some(old) = old.filter(|old| new.as_ref().is_none_or(|new| new.key != old.key)) {
+            out.push(Row { space: Space::Index, key: old.key, value: None });
+        }
+        if let Some(new) = new {
+            let value = Some(Bytes::copy_from_slice(new.item.as_bytes()));
+            out.push(Row { space: Space::Index, key: new.key, value });
+        }
+    }
+}
+
+/// Refuses an item whose value for an index key cannot be one: the whole write fails, as on DynamoDB.
+pub fn check(table: &TableDocument, item: ItemRef<'_>) -> Result<(), ApiError> {
+    table.indexes.iter().try_for_each(|index| {
+        check_keys(&index.name, &index.hash, 2048, item)?;
+        check_keys(&index.name, &index.range, 1024, item)
+    })
+}
+
+fn check_keys(
+    index: &str,
+    keys: &[KeyAttribute],
+    most: usize,
+    item: ItemRef<'_>,
+) -> Result<(), ApiError> {
+    keys.iter().try_for_each(|key| match item.get(&key.name) {
+        Some(value) => check_key(index, key, most, value),
+        None => Ok(()),
+    })
+}
+
+fn check_key(index: &str, key: &KeyAttribute, most: usize, value: ValueRef<'_>) -> Result<(), ApiError> {
+    let name = &key.name;
+    if value.kind() != key.kind {
+        let (expected, actual) = (key.kind.name(), value.kind().name());
+        return Err(ApiError::invalid_value(format!(
+            "Type mismatch for Index Key {name} Expected: {expected} Actual: {actual} IndexName: {index}"
+        )));
+    }
+    match value.key_bytes().map_or(0, <[u8]>::len) {
+        0 => Err(ApiError::validation(format!(
+            "One or more parameter values are not valid. A value specified for a secondary index key is not supported. \
+             The AttributeValue for a key attribute cannot contain an empty {} value. IndexName: {index}, IndexKey: {name}",
+            if key.kind == tradewind_model::Type::B { "binary" } else { "string" },
+        ))),
+        length if length > most => Err(ApiError::invalid_value(format!(
+            "Size of {}key has exceeded the maximum size limit of {most} bytes. IndexName: {index}, IndexKey: {name}",
+            if most == 2048 { "hash" } else { "range" },
+        ))),
+        _ => Ok(()),
+    }
+}

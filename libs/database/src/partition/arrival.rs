@@ -1,0 +1,91 @@
+//! What arrives from other regions: batches of a link, and rows of a snapshot.
+//!
+//! A link walks the whole log of its source partition. A batch covers `(after, through]`, whether or not it carries a
+//! change for each sequence: only changes born in the source's region travel, and of these only the ones whose keys lie
+//! in the destination partition.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tradewind_model::{Change, Hlc, ItemKey, Region, Sequence, StoredItem, Version};
+
+use super::state::{LinkState, Source};
+
+/// A version further ahead than this of the destination's clock is not taken: a wrong clock must not spread.
+pub const MAX_AHEAD_MS: u64 = 500;
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Arrival {
+    pub source: Source,
+    /// The source partition's hashes.
+    pub from: u64,
+    pub to: u64,
+    pub after: Sequence,
+    pub through: Sequence,
+    /// The version of the change at `through`, where there is one.
+    pub at: Option<Version>,
+    /// Ascending, in `(after, through]`.
+    pub changes: Vec<(Sequence, Change)>,
+    /// No change of the source's region with a version up to this follows `through`.
+    pub watermark: Hlc,
+    /// What the source partition had applied of each region at `through`.
+    pub seen: BTreeMap<Region, Hlc>,
+}
+
+/// The destination's answer, with how far it has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Arrived {
+    Through { cursor: Sequence },
+    /// The batch began beyond the cursor: nothing of it was taken.
+    Gap { cursor: Sequence },
+    /// The change after the cursor is from the future; what was before it is applied.
+    Ahead { cursor: Sequence, ahead_ms: u64 },
+}
+
+impl Arrived {
+    pub fn cursor(&self) -> Sequence {
+        match self {
+            Arrived::Through { cursor } | Arrived::Gap { cursor } | Arrived::Ahead { cursor, .. } => *cursor,
+        }
+    }
+}
+
+/// An item of another region's snapshot, tombstones included.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SnapshotRow {
+    pub key: ItemKey,
+    /// Carries the greater of its sender's stable and the one it carried there.
+    pub row: StoredItem,
+}
+
+impl Arrival {
+    /// The state of a link that never sent anything.
+    pub(super) fn fresh(&self) -> LinkState {
+        LinkState {
+            cursor: Sequence::ZERO,
+            at: None,
+            watermark: Hlc::ZERO,
+            seen: BTreeMap::new(),
+            from: self.from,
+            to: self.to,
+        }
+    }
+
+    /// By how much `version` is from the future, if it is by too much.
+    pub(super) fn ahead_ms(&self, version: Version, now_ms: u64) -> Option<u64> {
+        Some(version.hlc.ms().saturating_sub(now_ms)).filter(|ahead| *ahead > MAX_AHEAD_MS)
+    }
+
+    /// Moves the link to the batch's end. What it announces holds only from there on: a watermark belongs to its
+    /// sequence.
+    pub(super) fn arrived(&self, link: &mut LinkState) {
+        link.cursor = link.cursor.max(self.through);
+        link.at = self.at.or(link.at);
+        (link.from, link.to) = (self.from, self.to);
+        link.watermark = link.watermark.max(self.watermark);
+        for (region, hlc) in &self.seen {
+            let seen = link.seen.entry(*region).or_default();
+            *seen = (*seen).max(*hlc);
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! A group of operations on one partition, decided one after another and committed together.
+//!
+//! Pure: it is given the partition's state, the rows the operations need, and the time; it gives back one commit, the
+//! state after it, and the answers, none of which may be seen before the commit has returned. Later operations of a
+//! group see what earlier ones decided.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use tradewind_engine::{PartitionCommit, Row, Space};
+use tradewind_model::{Change, Hlc, Item, ItemKey, Region, StoredItem, Version};
+use tradewind_wire::ApiError;
+use tradewind_wire::request::table::StreamView;
+
+use super::arrival::{Arrival, Arrived, SnapshotRow};
+use super::decide::{Action, Decision, Write, decide};
+use super::state::{LinkState, Source, State};
+use crate::conflict::Conflict;
+use crate::merge::{self, Kind, Loser, Merged};
+use crate::table::document::TableDocument;
+use crate::{expiry, index, tombstone};
+
+/// What an operation may be.
+#[derive(Clone, Debug)]
+pub enum Op {
+    Write(Write),
+    /// All of them or none: distinct items.
+    Transact(Vec<Write>),
+    /// A link's batch.
+    Arrive(Arrival),
+    /// Rows of another region's snapshot.
+    Seed(Vec<SnapshotRow>),
+    /// Raises the clock of an idle partition, so that it can announce it.
+    Raise,
+    /// Raises stable and removes these tombstones, if they still stand and stable allows.
+    Prune(Vec<(Hlc, ItemKey)>),
+    /// Where links from other regions begin, in a region that joins.
+    Begin(Vec<(Source, LinkState)>),
+    /// A region that joined has all that any replica had at this clock.
+    Joined(Hlc),
+    /// Links of a region that is no replica any more end.
+    Leave(Region),
+    /// Writes the rows these items have in an index that is being filled.
+    Fill { index: String, keys: Vec<ItemKey> },
+    /// Records when these items expire, in a table that has just got a TTL.
+    Expiring(Vec<ItemKey>),
+    /// Nothing; it answers when all before it is durable.
+    Barrier,
+}
+
+impl Op {
+    /// The items whose current rows it needs.
+    pub fn keys(&self) -> Vec<&ItemKey> {
+        match self {
+            Op::Write(write) => vec![&write.key],
+            Op::Transact(writes) => writes.iter().map(|write| &write.key).collect(),
+            Op::Arrive(arrival) => arrival.changes.iter().map(|(_, change)| &change.key).collect(),
+            Op::Seed(rows) => rows.iter().map(|row| &row.key).collect(),
+            Op::Prune(tombstones) => tombstones.iter().map(|(_, key)| key).collect(),
+            Op::Fill { keys, .. } | Op::Expiring(keys) => keys.iter().collect(),
+            Op::Begin(_) | Op::Joined(_) | Op::Leave(_) | Op::Raise | Op::Barrier => Vec::new(),
+        }
+    }
+}
+
+/// The images around a write.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Written {
+    pub old: Option<Item>,
+    pub new: Option<Item>,
+}
+
+/// One action of a transaction that was refused, or `None`.
+pub type Refusals = Vec<Option<(ApiError, Option<Item>)>>;
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Answer {
+    Written(Result<Written, (ApiError, Option<Item>)>),
+    Transacted(Result<Vec<Written>, Refusals>),
+    Arrived(Arrived),
+    /// The sequence and clock after the operation.
+    Done { next: tradewind_model::Sequence, max_hlc: Hlc },
+}
+
+fn has_new(view: StreamView) -> bool {
+    matches!(view, StreamView::NewImage | StreamView::NewAndOldImages)
+}
+
+fn has_old(view: StreamView) -> bool {
+    matches!(view, StreamView::OldImage | StreamView::NewAndOldImages)
+}
+
+pub struct Group<'a> {
+    table: &'a TableDocument,
+    here: Region,
+    now_ms: u64,
+    /// The items' current rows, earlier operations of this group included.
+    current: HashMap<ItemKey, Option<StoredItem>>,
+    state: State,
+    commit: PartitionCommit,
+    must_commit: bool,
+}
+
+impl<'a> Group<'a> {
+    /// `current` has an entry for every key that the operations name.
+    pub fn new(
+        table: &'a TableDocument,
+        here: Region,
+        now_ms: u64,
+        state: &State,
+        current: HashMap<ItemKey, Option<StoredItem>>,
+    ) -> Group<'a> {
+        let commit = PartitionCommit {
+            partition: state.id,
+            epoch: state.epoch,
+            first: state.next,
+            next: state.next,
+            max_hlc: state.max_hlc.0,
+            rows: Vec::new(),
+            changes: Vec::new(),
+        };
+        Group { table, here, now_ms, current, state: state.clone(), commit, must_commit: false }
+    }
+
+    pub fn take(&mut self, op: Op) -> Answer {
+        match op {
+            Op::Write(write) => Answer::Written(self.write(&write)),
+            Op::Transact(writes) => Answer::Transacted(self.transact(&writes)),
+            Op::Arrive(arrival) => Answer::Arrived(self.arrive(arrival)),
+            Op::Seed(rows) => {
+                rows.into_iter().for_each(|row| self.merge_row(row));
+                self.done()
+            }
+            Op::Raise => {
+                self.raise(Hlc::from_ms(self.now_ms));
+                self.done()
+            }
+            Op::Begin(links) => {
+                links.into_iter().for_each(|(source, link)| self.begin(source, link));
+                self.done()
+            }
+            Op::Joined(watermark) => {
+                self.joined(watermark);
+                self.done()
+            }
+            Op::Leave(region) => {
+                self.leave(region);
+                self.done()
+            }
+            Op::Prune(tombstones) => {
+                self.prune(&tombstones);
+                self.done()
+            }
+            Op::Fill { index, keys } => {
+                keys.iter().for_each(|key| self.fill(&index, key));
+                self.done()
+            }
+            Op::Expiring(keys) => {
+                keys.iter().for_each(|key| self.note_expiry(key));
+                self.done()
+            }
+            Op::Barrier => self.done(),
+        }
+    }
+
+    /// The commit, if there is anything to write, and the state once it has happened.
+    pub fn finish(mut self) -> (Option<PartitionCommit>, State) {
+        self.commit.next = self.state.next;
+        self.commit.max_hlc = self.state.max_hlc.0;
+        (self.must_commit.then_some(self.commit), self.state)
+    }
+
+    fn done(&self) -> Answer {
+        Answer::Done { next: self.state.next, max_hlc: self.state.max_hlc }
+    }
+
+    fn write(&mut self, write: &Write) -> Result<Written, (ApiError, Option<Item>)> {
+        let old = self.item(&write.key);
+        match decide(self.table, write, old.as_ref().map(Item::as_ref)) {
+            Ok(decision) => Ok(self.accept(write, decision, old)),
+            Err(error) => Err((error, old)),
+        }
+    }
+
+    /// Every action is decided on the items as they were before the transaction.
+    fn transact(&mut self, writes: &[Write]) -> Result<Vec<Written>, Refusals> {
+        let decided: Vec<_> = writes
+            .iter()
+            .map(|write| {
+                let old = self.item(&write.key);
+                let decision = decide(self.table, write, old.as_ref().map(Item::as_ref));
+                (decision, old)
+            })
+            .collect();
+        if decided.iter().any(|(decision, _)| decision.is_err()) {
+            return Err(decided
+                .into_iter()
+                .map(|(decision, old)| decision.err().map(|error| (error, old)))
+                .collect());
+        }
+        let accepted = decided.into_iter().zip(writes).map(|((decision, old), write)| {
+            self.accept(write, decision.unwrap_or(Decision::Nothing), old)
+        });
+        Ok(accepted.collect())
+    }
+
+    fn item(&self, key: &ItemKey) -> Option<Item> {
+        self.current.get(key).and_then(|row| row.as_ref()).and_then(|row| row.item.clone())
+    }
+
+    /// Makes a decision part of the commit. Without replicas a write that changes nothing commits nothing; with them it
+    /// is a change all the same, or a concurrent older write would undo it later.
+    fn accept(&mut self, write: &Write, decision: Decision, old: Option<Item>) -> Written {
+        let new = match decision {
+            Decision::Nothing => return Written { new: old.clone(), old },
+            Decision::Set(new) => new,
+        };
+        let same = new == old;
+        if same && !self.table.is_replicated() {
+            return Written { old, new };
+        }
+        let hlc = Hlc::tick(self.now_ms, self.state.max_hlc);
+        let version = Version { hlc, origin: self.here };
+        let stored = self.current.remove(&write.key).flatten();
+        let expired = matches!(write.action, Action::Expire { .. });
+        let row = merge::written(stored.as_ref(), version, new.clone(), expired, self.state.stable);
+        self.store(&write.key, stored, row, write.request);
+        Written { old, new }
+    }
+
+    /// Puts `row` in the place of `stored`: the item, its index rows, its change. The only place that does.
+    fn store(
+        &mut self,
+        key: &ItemKey,
+        stored: Option<StoredItem>,
+        row: StoredItem,
+        request: Option<[u8; 16]>,
+    ) {
+        self.raise(row.version.hlc);
+        let old = stored.as_ref().and_then(|stored| stored.item.as_ref());
+        let (old_ref, new_ref) = (old.map(Item::as_ref), row.item.as_ref().map(Item::as_ref));
+        let rows = &mut self.commit.rows;
+        index::changes(self.table, key, old_ref, new_ref, rows);
+        expiry::changes(self.table, key, old_ref, new_ref, rows);
+        if self.table.is_replicated() {
+            self.state.tombstones += i64::from(row.item.is_none());
+            self.state.tombstones -= i64::from(stored.as_ref().is_some_and(|stored| stored.item.is_none()));
+            tombstone::changes(self.state.id, key, stored.as_ref(), &row, rows);
+        }
+        self.log(key, old, &row, request);
+        self.put_row(key, row);
+    }
+
+    fn put_row(&mut self, key: &ItemKey, row: StoredItem) {
+        let keep = row.item.is_some() || self.table.is_replicated();
+        let value = keep.then(|| Bytes::from(row.encode()));
+        self.commit.rows.push(Row { space: Space::Items, key: key.stored(self.table.incarnation), value });
+        self.current.insert(key.clone(), keep.then_some(row));
+        self.must_commit = true;
+    }
+
+    /// Sequences advance with every change; a record is written only where a stream or a replica reads it, with the
+    /// images they need.
+    fn log(&mut self, key: &ItemKey, old: Option<&Item>, row: &StoredItem, request: Option<[u8; 16]>) {
+        let sequence = self.state.next;
+        self.state.next = sequence.next();
+        let stream = self.table.stream().map(|stream| stream.view);
+        let replicated = self.table.is_replicated();
+        if stream.is_none() && !replicated {
+            return;
+        }
+        let old_image = old.filter(|_| stream.is_some_and(has_old));
+        let new_image = row.item.as_ref().filter(|_| replicated || stream.is_some_and(has_new));
+        let change = Change {
+            version: row.version,
+            stable: self.state.stable.max(row.stable.unwrap_or_default()),
+            vector: row.vector.clone(),
+            key: key.clone(),
+            existed: old.is_some(),
+            exists: row.item.is_some(),
+            old: old_image.cloned(),
+            new: new_image.cloned(),
+            same: old == row.item.as_ref(),
+            expired: row.expired,
+            request,
+            trace: None,
+        };
+        self.commit.changes.push((sequence, Bytes::from(change.encode())));
+    }
+
+    fn raise(&mut self, hlc: Hlc) {
+        if hlc > self.state.max_hlc {
+            self.state.max_hlc = hlc;
+            self.must_commit = true;
+        }
+    }
+
+    /// Applies the part of a batch that may be applied: from the cursor on, up to a version from the future.
+    fn arrive(&mut self, arrival: Arrival) -> Arrived {
+        let mut link = self.state.links.get(&arrival.source).cloned().unwrap_or_else(|| arrival.fresh());
+        if arrival.after > link.cursor {
+            return Arrived::Gap { cursor: link.cursor };
+        }
+        if arrival.through < link.cursor {
+            return Arrived::Through { cursor: link.cursor };
+        }
+        for (sequence, change) in &arrival.changes {
+            if *sequence <= link.cursor {
+                continue;
+            }
+            if let Some(ahead_ms) = arrival.ahead_ms(change.version, self.now_ms) {
+                let cursor = link.cursor;
+                self.save_link(arrival.source, link);
+                return Arrived::Ahead { cursor, ahead_ms };
+            }
+            self.merge_change(change);
+            link.cursor = *sequence;
+            link.at = Some(change.version);
+        }
+        arrival.arrived(&mut link);
+        let cursor = link.cursor;
+        self.save_link(arrival.source, link);
+        Arrived::Through { cursor }
+    }
+
+    fn save_link(&mut self, source: Source, link: LinkState) {
+        if self.state.links.get(&source) != Some(&link) {
+            self.state.links.insert(source, link);
+            self.commit.rows.push(self.state.link_row(&source));
+            self.must_commit = true;
+        }
+    }
+
+    /// A link that is further already stays: joining may run again after a crash.
+    fn begin(&mut self, source: Source, link: LinkState) {
+        if self.state.links.get(&source).is_none_or(|known| known.cursor < link.cursor) {
+            self.save_link(source, link);
+        }
+    }
+
+    fn joined(&mut self, watermark: Hlc) {
+        self.raise(watermark);
+        self.set_stable(watermark);
+    }
+
+    fn leave(&mut self, region: Region) {
+        let left: Vec<_> =
+            self.state.links.keys().filter(|source| source.region == region).copied().collect();
+        for source in left {
+            self.state.links.remove(&source);
+            self.commit.rows.push(self.state.link_row(&source));
+            self.must_commit = true;
+        }
+    }
+
+    /// Stable never goes back.
+    fn set_stable(&mut self, stable: Hlc) {
+        if stable > self.state.stable {
+            self.state.stable = stable;
+            self.commit.rows.push(self.state.stable_row());
+            self.must_commit = true;
+        }
+    }
+
+    fn merge_change(&mut self, change: &Change) {
+        let incoming = StoredItem {
+            version: change.version,
+            vector: change.vector.clone(),
+            stable: Some(change.stable),
+            expired: change.expired,
+            item: change.new.clone(),
+        };
+        let stored = self.current.remove(&change.key).flatten();
+        let merged = merge::merge(stored.as_ref(), incoming.clone(), self.state.stable);
+        self.settle(&change.key, stored, incoming, merged, change.request);
+    }
+
+    fn merge_row(&mut self, row: SnapshotRow) {
+        let stored = self.current.remove(&row.key).flatten();
+        let merged = merge::merge_snapshot(stored.as_ref(), row.row.clone(), self.state.stable);
+        self.settle(&row.key, stored, row.row, merged, None);
+    }
+
+    fn settle(
+        &mut self,
+        key: &ItemKey,
+        stored: Option<StoredItem>,
+        incoming: StoredItem,
+        merged: Merged,
+        request: Option<[u8; 16]>,
+    ) {
+        // Raised by every remote version, also by one that loses: what is written here later is later.
+        self.raise(incoming.version.hlc);
+        if let Some((loser, kind)) = merged.lost {
+            self.record_conflict(key, stored.as_ref(), &incoming, loser, kind);
+        }
+        match merged.row {
+            Some(row) if merged.applied => self.store(key, stored, row, request),
+            Some(row) => self.put_row(key, row),
+            None => {
+                self.current.insert(key.clone(), stored);
+            }
+        }
+    }
+
+    fn record_conflict(
+        &mut self,
+        key: &ItemKey,
+        stored: Option<&StoredItem>,
+        incoming: &StoredItem,
+        loser: Loser,
+        kind: Kind,
+    ) {
+        let (winner, loser) = match loser {
+            Loser::Incoming => (stored, incoming),
+            Loser::Stored => (Some(incoming), stored.unwrap_or(incoming)),
+        };
+        let conflict = Conflict {
+            at_ms: self.now_ms,
+            kind,
+            key: key.clone(),
+            winner: winner.cloned(),
+            loser: loser.clone(),
+        };
+        self.commit.rows.push(conflict.row(self.table.incarnation));
+        self.must_commit = true;
+    }
+
+    fn prune(&mut self, tombstones: &[(Hlc, ItemKey)]) {
+        let stable = self.state.stable_now(self.table, self.here);
+        self.set_stable(stable);
+        for (hlc, key) in tombstones {
+            let row = self.current.get(key).and_then(|row| row.as_ref());
+            let stands = row.is_some_and(|row| row.item.is_none() && row.version.hlc == *hlc);
+            if *hlc > stable {
+                continue;
+            }
+            if stands {
+                let key_on_disk = key.stored(self.table.incarnation);
+                self.commit.rows.push(Row { space: Space::Items, key: key_on_disk, value: None });
+                self.current.insert(key.clone(), None);
+                self.state.tombstones -= 1;
+            }
+            self.commit.rows.push(tombstone::row(self.state.id, *hlc, key, false));
+            self.must_commit = true;
+        }
+    }
+
+    fn fill(&mut self, index_name: &str, key: &ItemKey) {
+        let Some(index) = self.table.index(index_name) else { return };
+        let Some(item) = self.item(key) else { return };
+        if let Some(row) = index::row(index, &self.table.keys, key, item.as_ref()) {
+            let value = Some(Bytes::copy_from_slice(row.item.as_bytes()));
+            self.commit.rows.push(Row { space: Space::Index, key: row.key, value });
+            self.must_commit = true;
+        }
+    }
+
+    fn note_expiry(&mut self, key: &ItemKey) {
+        let item = self.item(key);
+        let before = self.commit.rows.len();
+        expiry::changes(self.table, key, None, item.as_ref().map(Item::as_ref), &mut self.commit.rows);
+        self.must_commit |= self.commit.rows.len() > before;
+    }
+}

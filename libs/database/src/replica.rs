@@ -1,0 +1,258 @@
+//! A table's life among the replicas of other regions: what the replicator asks of a region's database.
+//!
+//! Everything here may be asked again after a crash or a lost answer.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tradewind_engine::{Documents, Engine, Space};
+use tradewind_model::key::after_prefix;
+use tradewind_model::{Hlc, ItemKey, Region, Sequence, StoredItem, Version};
+use tradewind_wire::ApiError;
+
+use crate::partition::arrival::{Arrival, Arrived, SnapshotRow};
+use crate::partition::group::{Answer, Op};
+use crate::partition::owner::explain;
+use crate::partition::state::{LinkState, Source};
+use crate::region::Database;
+use crate::table::Table;
+use crate::table::document::{Range, TableDocument};
+use crate::tombstone;
+
+/// Tombstones removed in one commit.
+const PRUNE: usize = 1000;
+
+/// How far a destination has come with a source partition: the least of its own partitions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Position {
+    pub cursor: Sequence,
+    pub at: Option<Version>,
+}
+
+/// The answer to a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pushed {
+    pub arrived: Arrived,
+    /// Whether the destination keeps tombstones that only later watermarks let go.
+    pub waits: bool,
+}
+
+/// A partition of a replica and where its log ends, for a link that begins there.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Pin {
+    pub source: Source,
+    pub link: LinkState,
+}
+
+/// A piece of a table's snapshot, and where the next one begins.
+pub struct Snapshot {
+    pub rows: Vec<SnapshotRow>,
+    pub next: Option<Vec<u8>>,
+}
+
+impl<E: Engine + Documents> Database<E> {
+    pub(crate) fn replica(&self, table: &str) -> Result<std::sync::Arc<Table<E>>, ApiError> {
+        self.table(table).ok_or_else(|| ApiError::resource_not_found("Requested resource not found"))
+    }
+
+    /// Where a link from `source` is to go on.
+    pub async fn link_position(&self, table: &str, source: Source, from: u64, to: u64) -> Result<Position, ApiError> {
+        let table = self.replica(table)?;
+        let mut least: Option<Position> = None;
+        for position in overlapping(&table.document(), from, to) {
+            let state = table.owner(position).await?.state();
+            let link = state.links.get(&source);
+            let here = Position {
+                cursor: link.map_or(Sequence::ZERO, |link| link.cursor),
+                at: link.and_then(|link| link.at),
+            };
+            least = Some(least.filter(|least| least.cursor <= here.cursor).unwrap_or(here));
+        }
+        Ok(least.unwrap_or(Position { cursor: Sequence::ZERO, at: None }))
+    }
+
+    /// Applies a link's batch in every partition whose range it overlaps; answers the least of their cursors.
+    pub async fn arrive(&self, table: &str, arrival: Arrival) -> Result<Pushed, ApiError> {
+        let table = self.replica(table)?;
+        let document = table.document();
+        let mut pushed: Option<Pushed> = None;
+        for position in overlapping(&document, arrival.from, arrival.to) {
+            let part = part_of(&arrival, &document.partitions[position]);
+            let owner = table.owner(position).await?;
+            let Answer::Arrived(arrived) = owner.submit(Op::Arrive(part)).await? else { continue };
+            let waits = owner.state().tombstones > 0;
+            let here = Pushed { arrived, waits };
+            pushed = Some(pushed.map_or(here, |other| least(other, here)));
+        }
+        pushed.ok_or_else(|| ApiError::internal("the batch overlaps no partition"))
+    }
+
+    /// Merges rows of another region's snapshot.
+    pub async fn seed(&self, table: &str, rows: Vec<SnapshotRow>) -> Result<(), ApiError> {
+        let table = self.replica(table)?;
+        let mut parts: BTreeMap<usize, Vec<SnapshotRow>> = BTreeMap::new();
+        for row in rows {
+            parts.entry(table.position(row.key.hash())).or_default().push(row);
+        }
+        for (position, rows) in parts {
+            table.owner(position).await?.submit(Op::Seed(rows)).await?;
+        }
+        Ok(())
+    }
+
+    /// Raises every partition's clock to now and answers the greatest, after everything before it is durable.
+    pub async fn raise(&self, table: &str) -> Result<Hlc, ApiError> {
+        let answers = self.replica(table)?.submit_to_all(|_| Op::Raise).await?;
+        Ok(answers.iter().map(clock_of).max().unwrap_or_default())
+    }
+
+    /// Where links of this region's partitions begin for a region that joins now. Every later write counts the joiner.
+    pub async fn pins(&self, table: &str) -> Result<Vec<Pin>, ApiError> {
+        let table = self.replica(table)?;
+        let answers = table.submit_to_all(|_| Op::Barrier).await?;
+        let document = table.document();
+        let pin = |(range, answer): (&Range, &Answer)| {
+            let Answer::Done { next, .. } = answer else { return None };
+            let source = Source {
+                region: self.region(),
+                incarnation: document.incarnation,
+                number: range.number,
+            };
+            Some(Pin { source, link: begin_at(Sequence(next.0 - 1), range.from, range.to) })
+        };
+        Ok(document.partitions.iter().zip(&answers).filter_map(pin).collect())
+    }
+
+    /// How far this region has come with every source of other regions: where a joiner seeded from here must begin.
+    pub async fn cursors(&self, table: &str) -> Result<Vec<Pin>, ApiError> {
+        let table = self.replica(table)?;
+        let mut least: BTreeMap<Source, LinkState> = BTreeMap::new();
+        for position in 0..table.partition_count() {
+            for (source, link) in &table.owner(position).await?.state().links {
+                let begin = begin_at(link.cursor, link.from, link.to);
+                let known = least.entry(*source).or_insert_with(|| begin.clone());
+                known.cursor = known.cursor.min(link.cursor);
+            }
+        }
+        Ok(least.into_iter().map(|(source, link)| Pin { source, link }).collect())
+    }
+
+    /// Begins links in a region that joins.
+    pub async fn begin_links(&self, table: &str, pins: Vec<Pin>) -> Result<(), ApiError> {
+        let table = self.replica(table)?;
+        let document = table.document();
+        let of = |position: usize| {
+            let range = document.partitions[position];
+            let overlapping = pins.iter().filter(|pin| range.overlaps(pin.link.from, pin.link.to));
+            Op::Begin(overlapping.map(|pin| (pin.source, pin.link.clone())).collect())
+        };
+        table.submit_to_all(of).await.map(|_| ())
+    }
+
+    /// What this region has applied of `region`, in the partition that is furthest behind.
+    pub async fn seen(&self, table: &str, region: Region) -> Result<Hlc, ApiError> {
+        let table = self.replica(table)?;
+        let mut least = Hlc(u64::MAX);
+        for position in 0..table.partition_count() {
+            least = least.min(table.owner(position).await?.state().seen(region));
+        }
+        Ok(least)
+    }
+
+    /// The joiner's stable and clock start at the common watermark.
+    pub async fn finish_join(&self, table: &str, watermark: Hlc) -> Result<(), ApiError> {
+        self.replica(table)?.submit_to_all(|_| Op::Joined(watermark)).await.map(|_| ())
+    }
+
+    /// A piece of the table's rows from `from` on, tombstones included.
+    pub async fn snapshot(&self, table: &str, from: Option<Vec<u8>>, limit: usize) -> Result<Snapshot, ApiError> {
+        const MAX_BYTES: usize = 1024 * 1024;
+        let table = self.replica(table)?;
+        let document = table.document();
+        let prefix = document.incarnation.as_bytes();
+        let start = from.unwrap_or_else(|| prefix.to_vec());
+        let end = after_prefix(prefix);
+        let (mut found, mut bytes, mut next) = (Vec::new(), 0, None);
+        self.engine()
+            .range(Space::Items, &start[..]..&end[..], false, |key, value| {
+                if found.len() == limit || bytes > MAX_BYTES {
+                    next = Some(key.to_vec());
+                    return false;
+                }
+                bytes += value.len();
+                found.extend(ItemKey::from_stored(key).zip(StoredItem::decode(value)));
+                true
+            })
+            .await
+            .map_err(|error| explain(&error))?;
+        let mut rows = Vec::with_capacity(found.len());
+        for (key, mut row) in found {
+            // What is missing from the vector is at most this region's stable: the row says so where it goes.
+            let stable = table.owner(table.position(key.hash())).await?.state().stable;
+            row.stable = row.stable.max(Some(stable));
+            rows.push(SnapshotRow { key, row });
+        }
+        Ok(Snapshot { rows, next })
+    }
+
+    /// Removes tombstones that every replica has applied. Answers whether there is more to do at once.
+    pub async fn prune(&self, table: &Table<E>, position: usize) -> Result<bool, ApiError> {
+        let owner = table.owner(position).await?;
+        let state = owner.state();
+        let stable = state.stable_now(&table.document(), self.region());
+        if state.tombstones == 0 || stable == Hlc::ZERO {
+            return Ok(false);
+        }
+        let prefix = state.id.to_bytes();
+        let end = [&prefix[..], &(stable.0 + 1).to_be_bytes()].concat();
+        let mut tombstones = Vec::new();
+        self.engine()
+            .range(Space::Tombstones, &prefix[..]..&end[..], false, |key, _| {
+                tombstones.extend(tombstone::decode(key));
+                tombstones.len() < PRUNE
+            })
+            .await
+            .map_err(|error| explain(&error))?;
+        let more = tombstones.len() == PRUNE;
+        if !tombstones.is_empty() {
+            owner.submit(Op::Prune(tombstones)).await?;
+        }
+        Ok(more)
+    }
+
+}
+
+fn begin_at(cursor: Sequence, from: u64, to: u64) -> LinkState {
+    LinkState { cursor, at: None, watermark: Hlc::ZERO, seen: BTreeMap::new(), from, to }
+}
+
+fn clock_of(answer: &Answer) -> Hlc {
+    if let Answer::Done { max_hlc, .. } = answer { *max_hlc } else { Hlc::ZERO }
+}
+
+fn overlapping(document: &TableDocument, from: u64, to: u64) -> Vec<usize> {
+    (0..document.partitions.len()).filter(|at| document.partitions[*at].overlaps(from, to)).collect()
+}
+
+/// What of a batch concerns one partition.
+pub fn part_of(arrival: &Arrival, range: &Range) -> Arrival {
+    let changes = arrival.changes.iter().filter(|(_, change)| range.contains(change.key.hash()));
+    Arrival { changes: changes.cloned().collect(), seen: arrival.seen.clone(), ..*arrival }
+}
+
+fn least(a: Pushed, b: Pushed) -> Pushed {
+    let rank = |arrived: &Arrived| match arrived {
+        Arrived::Gap { .. } => 0,
+        Arrived::Ahead { .. } => 1,
+        Arrived::Through { .. } => 2,
+    };
+    // The worst news, with the least cursor.
+    let worse = if rank(&a.arrived) <= rank(&b.arrived) { a.arrived } else { b.arrived };
+    let cursor = a.arrived.cursor().min(b.arrived.cursor());
+    let arrived = match worse {
+        Arrived::Through { .. } => Arrived::Through { cursor },
+        Arrived::Gap { .. } => Arrived::Gap { cursor },
+        Arrived::Ahead { ahead_ms, .. } => Arrived::Ahead { cursor, ahead_ms },
+    };
+    Pushed { arrived, waits: a.waits || b.waits }
+}

@@ -1,0 +1,104 @@
+//! An event source mapping as the catalogue keeps it: a stream, a function and the knobs between them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tradewind_model::Sequence;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum StartingPosition {
+    #[serde(rename = "TRIM_HORIZON")]
+    TrimHorizon,
+    #[serde(rename = "LATEST")]
+    Latest,
+}
+
+/// Which changes a mapping sees, by the region that wrote them: each region's stream has all writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OriginFilter {
+    #[default]
+    All,
+    Local,
+    Remote,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Mapping {
+    pub uuid: String,
+    pub stream_arn: String,
+    /// The function's name.
+    pub function: String,
+    pub enabled: bool,
+    pub starting_position: StartingPosition,
+    /// For LATEST: where each shard's end was when the mapping was made, so that nothing written after the call's
+    /// answer is missed. Shards that are not in it are read from their beginning.
+    #[serde(default)]
+    pub start_after: BTreeMap<String, Sequence>,
+    #[serde(default)]
+    pub knobs: Knobs,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// Grows with each change; the one that runs the mapping reports which it has taken up.
+    pub generation: u64,
+    /// The state shown until this generation is taken up: `Creating`, `Updating`, `Enabling` or `Disabling`.
+    pub transition: String,
+    /// Why it is not enabled, if Tradewind or a person said so.
+    #[serde(default)]
+    pub pause_reason: Option<String>,
+    pub last_modified_ms: u64,
+}
+
+/// What a mapping does with records; names and defaults are Lambda's for DynamoDB streams.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Knobs {
+    /// 1–10,000
+    pub batch_size: u32,
+    /// 0–300
+    pub batching_window_s: u32,
+    /// 1–10
+    pub parallelization_factor: u32,
+    pub bisect_on_error: bool,
+    /// `None`: until the records expire.
+    pub maximum_retry_attempts: Option<u32>,
+    /// `None`: as long as the stream keeps them.
+    pub maximum_record_age_s: Option<u32>,
+    /// 0: no windows.
+    pub tumbling_window_s: u32,
+    pub report_batch_item_failures: bool,
+    /// EventBridge patterns; a record passes if any matches or there are none.
+    pub filters: Vec<String>,
+    pub on_failure: Option<String>,
+    pub kms_key_arn: Option<String>,
+    pub metrics: Vec<String>,
+    pub origin: OriginFilter,
+}
+
+impl Default for Knobs {
+    fn default() -> Knobs {
+        Knobs {
+            batch_size: 100,
+            batching_window_s: 0,
+            parallelization_factor: 1,
+            bisect_on_error: false,
+            maximum_retry_attempts: None,
+            maximum_record_age_s: None,
+            tumbling_window_s: 0,
+            report_batch_item_failures: false,
+            filters: Vec::new(),
+            on_failure: None,
+            kms_key_arn: None,
+            metrics: Vec::new(),
+            origin: OriginFilter::All,
+        }
+    }
+}
+
+/// What the one that runs a mapping says about it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MappingStatus {
+    /// The newest generation taken up; an older one than the mapping's means a transition is under way.
+    pub generation: u64,
+    pub last_processing_result: String,
+}

@@ -1,0 +1,167 @@
+//! All mappings of a region: a task for each that the catalogue has, told of each change of it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tradewind_engine::Documents;
+use tradewind_model::Region;
+
+use super::checkpoint::Checkpoints;
+use super::drive::Shared;
+use super::failed::FailedBatches;
+use super::follow::follow;
+use super::metrics::MappingMetrics;
+use super::source::ShardSource;
+use crate::Clock;
+use crate::catalogue::{Catalogue, CatalogueError, Mapping};
+use crate::filter::Filters;
+use crate::invoke::Invoker;
+
+/// How often the catalogue is read though nobody said that it changed: another process may have changed it.
+const RELIST: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Debug)]
+pub struct RunnerSettings {
+    pub region: Region,
+    pub account: String,
+    /// Who runs the mappings, as it stands in the checkpoints.
+    pub owner: String,
+    /// How long running invocations may take to end when a mapping is changed, paused or stopped.
+    pub drain: Duration,
+}
+
+pub struct Inner<D, I, S, F> {
+    pub catalogue: Arc<Catalogue<D>>,
+    pub invoker: Arc<I>,
+    pub source: Arc<S>,
+    pub failed: Arc<F>,
+    pub clock: Clock,
+    pub settings: RunnerSettings,
+}
+
+impl<D: Documents, I, S, F> Inner<D, I, S, F> {
+    pub fn shared(
+        &self,
+        mapping: Mapping,
+        filters: Filters,
+        metrics: Arc<MappingMetrics>,
+    ) -> Shared<D, I, S, F> {
+        Shared {
+            mapping,
+            filters,
+            checkpoints: Checkpoints::new(self.catalogue.documents().clone()),
+            invoker: self.invoker.clone(),
+            source: self.source.clone(),
+            failed: self.failed.clone(),
+            metrics,
+            clock: self.clock.clone(),
+            region: self.settings.region,
+            account: self.settings.account.clone(),
+            drain: self.settings.drain,
+        }
+    }
+}
+
+/// Runs the mappings of a region.
+pub struct Mappings<D, I, S, F> {
+    inner: Arc<Inner<D, I, S, F>>,
+    metrics: Mutex<HashMap<String, Arc<MappingMetrics>>>,
+}
+
+impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Mappings<D, I, S, F> {
+    pub fn new(
+        catalogue: Arc<Catalogue<D>>,
+        invoker: Arc<I>,
+        source: Arc<S>,
+        failed: Arc<F>,
+        clock: Clock,
+        settings: RunnerSettings,
+    ) -> Arc<Mappings<D, I, S, F>> {
+        let inner = Arc::new(Inner { catalogue, invoker, source, failed, clock, settings });
+        Arc::new(Mappings { inner, metrics: Mutex::default() })
+    }
+
+    /// The counters of each mapping that runs here, by UUID.
+    pub fn metrics(&self) -> HashMap<String, Arc<MappingMetrics>> {
+        self.metrics.lock().expect("no panic while held").clone()
+    }
+
+    /// Runs until `stop`, then lets running invocations end and saves the checkpoints.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut changed = self.inner.catalogue.subscribe();
+        let mut followed: HashMap<String, watch::Sender<Option<Mapping>>> = HashMap::new();
+        let mut tasks = JoinSet::new();
+        let mut cleaned = false;
+        while !stop.is_cancelled() {
+            changed.mark_unchanged();
+            match self.inner.catalogue.mappings().await {
+                Ok(mappings) => {
+                    if !cleaned {
+                        cleaned = self.clean_up(&mappings).await.is_ok();
+                    }
+                    self.reconcile(mappings, &mut followed, &mut tasks, &stop);
+                }
+                Err(error) => tracing::warn!(%error, "reading the mappings"),
+            }
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(RELIST) => {}
+                Some(_) = tasks.join_next() => {}
+            }
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    fn reconcile(
+        &self,
+        mappings: Vec<Mapping>,
+        followed: &mut HashMap<String, watch::Sender<Option<Mapping>>>,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) {
+        let mut metrics = self.metrics.lock().expect("no panic while held");
+        followed.retain(|uuid, desired| {
+            let kept = mappings.iter().any(|mapping| mapping.uuid == *uuid);
+            if !kept {
+                desired.send_replace(None);
+                metrics.remove(uuid);
+            }
+            kept
+        });
+        for mapping in mappings {
+            if let Some(desired) = followed.get(&mapping.uuid) {
+                desired.send_if_modified(|known| {
+                    let newer = known.as_ref().map(|known| known.generation) != Some(mapping.generation);
+                    if newer {
+                        *known = Some(mapping.clone());
+                    }
+                    newer
+                });
+                continue;
+            }
+            let uuid = mapping.uuid.clone();
+            let counters = metrics.entry(uuid.clone()).or_default().clone();
+            let (desired, receiver) = watch::channel(Some(mapping));
+            followed.insert(uuid.clone(), desired);
+            tasks.spawn(follow(self.inner.clone(), uuid, receiver, counters, stop.clone()));
+        }
+    }
+
+    /// Removes what deleted mappings left behind when a crash came between.
+    async fn clean_up(&self, mappings: &[Mapping]) -> Result<(), CatalogueError> {
+        let checkpoints = Checkpoints::new(self.inner.catalogue.documents().clone());
+        let Ok(known) = checkpoints.mappings().await else { return Ok(()) };
+        for uuid in known {
+            if mappings.iter().all(|mapping| mapping.uuid != uuid) {
+                let _ = checkpoints.forget(&uuid).await;
+                self.inner.catalogue.forget_mapping_status(&uuid).await?;
+            }
+        }
+        Ok(())
+    }
+}

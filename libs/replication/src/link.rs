@@ -1,0 +1,162 @@
+//! A link: from one partition of this region to one other region. Pure: it is given pages of the log and answers of the
+//! destination, and says what to send and when.
+//!
+//! ```text
+//! log      1 … acknowledged │ … through │ … next-1
+//!                            └─ batch ──┘
+//! ```
+//!
+//! A link walks the whole log. A batch covers `(after, through]` and carries the changes in between that were born here,
+//! so loops are impossible. The cursor lives at the destination; what the link remembers is only its last answer.
+
+use std::collections::BTreeMap;
+
+use tradewind_changelog::Page;
+use tradewind_database::partition::arrival::{Arrival, Arrived};
+use tradewind_database::partition::state::{Source, State};
+use tradewind_model::{Change, Hlc, Region, Sequence, Version};
+
+/// Changes in one batch.
+pub const BATCH_CHANGES: usize = 1000;
+/// Bytes of changes gathered before a batch is closed.
+pub const BATCH_BYTES: usize = 1024 * 1024;
+
+/// What a source announces with a batch: facts of its partition, taken before the log was read.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Announcement {
+    /// The last sequence of the log at that time.
+    pub last: Sequence,
+    /// No change of this region with a version up to this follows `last`.
+    pub watermark: Hlc,
+    pub seen: BTreeMap<Region, Hlc>,
+}
+
+impl Announcement {
+    /// From the partition's durable state.
+    pub fn of(state: &State, replicas: impl Iterator<Item = Region>) -> Announcement {
+        let seen = replicas.map(|region| (region, state.seen(region))).collect();
+        Announcement { last: Sequence(state.next.0 - 1), watermark: state.max_hlc, seen }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    source: Source,
+    from: u64,
+    to: u64,
+    /// What the destination has, as far as it said.
+    pub acknowledged: Sequence,
+    /// The greatest watermark sent so far: a batch that ends before the log does repeats it.
+    watermark: Hlc,
+}
+
+impl Link {
+    /// From the destination's answer to where it stands.
+    pub fn new(source: Source, from: u64, to: u64, acknowledged: Sequence) -> Link {
+        Link { source, from, to, acknowledged, watermark: Hlc::ZERO }
+    }
+
+    /// The batch for a page read after [`Link::acknowledged`].
+    pub fn batch(&mut self, page: Page, announcement: &Announcement) -> Arrival {
+        let through = page.through.max(self.acknowledged);
+        let at = page.changes.last().filter(|(last, _)| *last == through).map(|(_, change)| change.version);
+        let born_here = |change: &Change| change.version.origin == self.source.region;
+        let changes: Vec<_> = page.changes.into_iter().filter(|(_, change)| born_here(change)).collect();
+        // Versions of one region ascend in its log.
+        let newest = changes.last().map_or(Hlc::ZERO, |(_, change)| change.version.hlc);
+        let announced = if through >= announcement.last { announcement.watermark } else { Hlc::ZERO };
+        self.watermark = self.watermark.max(newest).max(announced);
+        Arrival {
+            source: self.source,
+            from: self.from,
+            to: self.to,
+            after: self.acknowledged,
+            through,
+            at,
+            changes,
+            watermark: self.watermark,
+            seen: announcement.seen.clone(),
+        }
+    }
+
+    /// The destination's answer to a batch.
+    pub fn answered(&mut self, arrived: Arrived) {
+        self.acknowledged = arrived.cursor();
+    }
+}
+
+/// Whether the destination's position is one of this log: it holds exactly that change there, or has trimmed it. A
+/// database that was restored from a backup does not.
+pub fn diverged(position: Sequence, at: Option<Version>, next: Sequence, found: Option<&Change>) -> bool {
+    position >= next || at.zip(found).is_some_and(|(at, found)| at != found.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tradewind_model::{Incarnation, ItemKey, Vector};
+
+    fn region(name: &str) -> Region {
+        Region::new(name).unwrap()
+    }
+
+    fn change(hlc: u64, origin: &str) -> Change {
+        Change {
+            version: Version { hlc: Hlc(hlc), origin: region(origin) },
+            stable: Hlc::ZERO,
+            vector: Vector::default(),
+            key: ItemKey::new(b"k", b""),
+            existed: false,
+            exists: false,
+            old: None,
+            new: None,
+            same: false,
+            expired: false,
+            request: None,
+            trace: None,
+        }
+    }
+
+    fn link() -> Link {
+        let incarnation = Incarnation(uuid::Uuid::nil());
+        let source = Source { region: region("a"), incarnation, number: 0 };
+        Link::new(source, 0, u64::MAX, Sequence::ZERO)
+    }
+
+    fn announcement(last: u64, watermark: u64) -> Announcement {
+        Announcement { last: Sequence(last), watermark: Hlc(watermark), seen: BTreeMap::new() }
+    }
+
+    #[test]
+    fn only_changes_born_here_travel() {
+        let changes = vec![(Sequence(1), change(5, "a")), (Sequence(2), change(6, "b"))];
+        let batch = link().batch(Page { changes, through: Sequence(2) }, &announcement(2, 9));
+        assert_eq!(batch.changes.len(), 1);
+        assert_eq!((batch.after, batch.through), (Sequence(0), Sequence(2)), "the batch answers for both");
+        assert_eq!(batch.at.unwrap().origin, region("b"), "the position is told by whatever stands there");
+    }
+
+    #[test]
+    fn a_watermark_is_announced_only_at_the_end_of_the_log() {
+        let page = |through| Page { changes: vec![(Sequence(1), change(5, "a"))], through: Sequence(through) };
+        assert_eq!(link().batch(page(1), &announcement(7, 99)).watermark, Hlc(5));
+        assert_eq!(link().batch(page(1), &announcement(1, 99)).watermark, Hlc(99));
+    }
+
+    #[test]
+    fn a_gap_goes_back_to_what_the_destination_has() {
+        let mut link = link();
+        link.answered(Arrived::Through { cursor: Sequence(9) });
+        link.answered(Arrived::Gap { cursor: Sequence(4) });
+        assert_eq!(link.acknowledged, Sequence(4));
+    }
+
+    #[test]
+    fn a_restored_log_is_found_out() {
+        let version = |hlc| Some(Version { hlc: Hlc(hlc), origin: region("a") });
+        assert!(diverged(Sequence(10), version(5), Sequence(8), None), "the log ends before the position");
+        assert!(diverged(Sequence(3), version(5), Sequence(8), Some(&change(6, "a"))), "another change there");
+        assert!(!diverged(Sequence(3), version(5), Sequence(8), Some(&change(5, "a"))));
+        assert!(!diverged(Sequence(3), version(5), Sequence(8), None), "trimmed");
+    }
+}

@@ -1,0 +1,129 @@
+//! One request of DynamoDB, from its head and body to its answer.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use tradewind_engine::{Documents, Engine};
+use tradewind_wire::error::Code;
+use tradewind_wire::http::{Admission, Envelope, Head, Reply, RequestId, admit, body, operation, too_large};
+use tradewind_wire::{Answer, ApiError, Operation, Request, check_syntax, decode, encode, encode_error};
+
+use crate::access::refused;
+use crate::front::{Answered, Front};
+
+/// Answers a request whose body has been read; `None`: it was too large to be.
+pub async fn answer<E: Engine + Documents>(front: &Front<E>, parts: &Parts, sent: Option<Bytes>) -> Answered {
+    let Some(sent) = sent else { return render(too_large()) };
+    let id = RequestId::from_random(random());
+    let head = head_of(parts);
+    let region = front.fixed.clone().unwrap_or_else(|| front.regions.first().database.region().to_string());
+    let envelope = match admit(&head, !sent.is_empty(), &region, id) {
+        Admission::Answered(reply) => return render(reply),
+        Admission::Call(envelope) => envelope,
+    };
+    let plain = match body::plain(head.content_encoding, &sent) {
+        Ok(plain) => plain,
+        Err(error) => return match error.api_error() {
+            Some(error) => fail(envelope, &error, id),
+            None => render(too_large()),
+        },
+    };
+    match call(front, parts, &head, &sent, &plain).await {
+        Ok(answer) => {
+            let mut out = Vec::with_capacity(256);
+            encode(&answer, &mut out);
+            render(envelope.seal(200, out, id))
+        }
+        Err(error) => fail(envelope, &error, id),
+    }
+}
+
+async fn call<E: Engine + Documents>(
+    front: &Front<E>,
+    parts: &Parts,
+    head: &Head<'_>,
+    sent: &[u8],
+    plain: &[u8],
+) -> Result<Answer, ApiError> {
+    let operation = operation(head, plain)?;
+    let signed = tradewind_iam::Request {
+        method: head.method,
+        path: head.path,
+        query: parts.uri.query(),
+        headers: &parts.headers,
+        body: sent,
+    };
+    let identity = match front.access.check(&signed, "dynamodb") {
+        Ok(identity) => identity,
+        // A body that is no JSON is told before a signature that is none.
+        Err(error) => return Err(check_syntax(plain).err().unwrap_or_else(|| refused(&error))),
+    };
+    let region = front.region(&identity.region).ok_or_else(|| {
+        refused(&tradewind_iam::Error::unserved_region(&identity.region))
+    })?;
+    match decode(operation, plain)? {
+        Request::DescribeEndpoints => Ok(Answer::Endpoints(vec![front.address.clone()])),
+        request => {
+            let result = region.database.execute(request).await;
+            if let Err(error) = &result {
+                log_fault(operation, error);
+            }
+            result
+        }
+    }
+}
+
+/// Faults of the server are logged here, once; errors of clients are theirs.
+fn log_fault(operation: Operation, error: &ApiError) {
+    if matches!(error.code, Code::InternalServerError | Code::ServiceUnavailable) {
+        tracing::error!(operation = operation.name(), error = error.message, "a request failed");
+    }
+}
+
+fn fail(envelope: Envelope, error: &ApiError, id: RequestId) -> Answered {
+    let mut body = Vec::new();
+    let status = encode_error(error, &mut body);
+    render(envelope.seal(status, body, id))
+}
+
+fn render(reply: Reply) -> Answered {
+    let mut response = http::Response::new(Bytes::from(reply.body));
+    *response.status_mut() = http::StatusCode::from_u16(reply.status).expect("statuses are named in one place");
+    for (name, value) in reply.headers {
+        let value = match value {
+            std::borrow::Cow::Borrowed(text) => Ok(HeaderValue::from_static(text)),
+            std::borrow::Cow::Owned(text) => HeaderValue::try_from(text),
+        };
+        // What a client wrote into a header is echoed only if it can be one.
+        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn head_of(parts: &Parts) -> Head<'_> {
+    let header = |name: &str| text(&parts.headers, name);
+    Head {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        content_type: header("content-type"),
+        content_encoding: header("content-encoding"),
+        accept_encoding: header("accept-encoding"),
+        target: header("x-amz-target"),
+        origin: header("origin"),
+        requested_headers: header("access-control-request-headers"),
+        requested_method: header("access-control-request-method"),
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Request ids have to be different, not secret.
+fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    fastrand::fill(&mut bytes);
+    bytes
+}

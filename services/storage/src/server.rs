@@ -1,0 +1,215 @@
+//! Connections: accepted, served by HTTP/1.1 with keep-alive, and drained when the service stops.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tradewind_engine::{Documents, Engine};
+use tradewind_wire::http::MAX_BODY_BYTES;
+
+use crate::dynamodb;
+use crate::front::{Answered, Front, Guard, Region};
+
+/// Headers of one request together. (DynamoDB answers 400 beyond it.)
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// A client may take so long for its headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// What is read beyond the largest body, so that the client sees the answer and not a reset.
+const MAX_DRAIN_BYTES: usize = 4 * MAX_BODY_BYTES;
+
+/// A bound port.
+pub struct Server {
+    listener: TcpListener,
+}
+
+impl Server {
+    /// Binds the port, 0 for any free one.
+    ///
+    /// # Errors
+    /// One line that names the address.
+    pub async fn bind(address: SocketAddr) -> io::Result<Server> {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            let cause = match error.kind() {
+                io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
+                _ => error.to_string(),
+            };
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {cause}"))
+        })?;
+        Ok(Server { listener })
+    }
+
+    pub fn port(&self) -> io::Result<u16> {
+        Ok(self.listener.local_addr()?.port())
+    }
+}
+
+/// Serves until `stop`, connections spread over the runtimes of `data`; requests that are under way are answered before
+/// this returns.
+pub async fn serve<E: Engine + Documents>(
+    server: Server,
+    front: Front<E>,
+    data: Arc<[Handle]>,
+    stop: CancellationToken,
+) {
+    let front = Arc::new(front);
+    let connections = TaskTracker::new();
+    let mut runtimes = data.iter().cycle();
+    loop {
+        let accepted = tokio::select! {
+            accepted = server.listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (front, stop) = (front.clone(), stop.clone());
+                let served = connections.track_future(async move {
+                    // A socket belongs to the runtime on which it was made; it may be served on another.
+                    match stream.into_std().and_then(TcpStream::from_std) {
+                        Ok(stream) => connection(stream, front, stop).await,
+                        Err(error) => tracing::warn!(%error, "a connection was lost"),
+                    }
+                });
+                runtimes.next().expect("there is at least one runtime").spawn(served);
+            }
+            // Too many open files and the like: there is room again once connections end.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+async fn connection<E: Engine + Documents>(stream: TcpStream, front: Arc<Front<E>>, stop: CancellationToken) {
+    // Answers are small and wait for nothing.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| {
+        let front = &front;
+        async move { Ok::<_, Infallible>(answer(front, request).await.map(Full::new)) }
+    });
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_buf_size(MAX_HEADER_BYTES * 4)
+            .pipeline_flush(true)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    tokio::select! {
+        // A client that goes away in the middle is its own affair.
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+async fn answer<E: Engine + Documents>(front: &Front<E>, request: http::Request<Incoming>) -> Answered {
+    let (parts, body) = request.into_parts();
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(_) => return bad_request(),
+    };
+    let size: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if size > MAX_HEADER_BYTES || parts.uri.path().len() > MAX_HEADER_BYTES {
+        return bad_request();
+    }
+    // DynamoDB has only this path.
+    if parts.uri.path() == "/" {
+        return dynamodb::answer(front, &parts, body).await;
+    }
+    let other = other_region(front, &parts).other;
+    match (body, other.guard(parts.uri.path())) {
+        (Some(body), Some(guard)) => match check(front, &parts, &body, guard) {
+            Ok(()) => other.answer(&parts, body).await,
+            Err(error) => forbidden(&error),
+        },
+        (body, _) => dynamodb::answer(front, &parts, body).await,
+    }
+}
+
+fn check<E: 'static>(front: &Front<E>, parts: &Parts, body: &[u8], guard: Guard) -> Result<(), tradewind_iam::Error> {
+    let Guard::Signed(service) = guard else { return Ok(()) };
+    let signed = tradewind_iam::Request {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query(),
+        headers: &parts.headers,
+        body,
+    };
+    front.access.check(&signed, service).map(|_| ())
+}
+
+/// The refusal in the form of the REST services.
+fn forbidden(error: &tradewind_iam::Error) -> Answered {
+    let message = serde_json::json!({ "message": error.message() }).to_string();
+    let mut response = http::Response::new(Bytes::from(message));
+    *response.status_mut() = http::StatusCode::FORBIDDEN;
+    let headers = response.headers_mut();
+    headers.insert("content-type", http::HeaderValue::from_static("application/json"));
+    headers.insert("x-amzn-errortype", http::HeaderValue::from_static(error.code()));
+    response
+}
+
+/// The region that the signature of a request names, if it has one.
+fn other_region<E: 'static>(front: &Front<E>, parts: &Parts) -> Region<E> {
+    let signed = tradewind_iam::shape(&parts.headers).ok();
+    let named = signed.as_ref().map(|identity| &*identity.region).or(front.fixed.as_deref());
+    named.and_then(|name| front.region(name)).unwrap_or_else(|| front.regions.first())
+}
+
+/// The whole body; `None` if it is too large.
+async fn read(body: Incoming) -> Result<Option<Bytes>, hyper::Error> {
+    let mut body = Limited::new(body, MAX_DRAIN_BYTES);
+    let mut first = None;
+    let mut rest: Option<BytesMut> = None;
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) if error.is::<LengthLimitError>() => return Ok(None),
+            Err(error) => return Err(*error.downcast::<hyper::Error>().expect("the body's own error")),
+        };
+        let Ok(piece) = frame.into_data() else { continue };
+        length += piece.len();
+        // A body beyond the bound is read and dropped.
+        if length > MAX_BODY_BYTES {
+            (first, rest) = (None, None);
+            continue;
+        }
+        match (&first, &mut rest) {
+            (None, None) => first = Some(piece),
+            (_, Some(rest)) => rest.extend_from_slice(&piece),
+            (Some(start), None) => {
+                let mut joined = BytesMut::with_capacity(start.len() + piece.len());
+                joined.extend_from_slice(start);
+                joined.extend_from_slice(&piece);
+                rest = Some(joined);
+            }
+        }
+    }
+    if length > MAX_BODY_BYTES {
+        return Ok(None);
+    }
+    Ok(Some(rest.map(BytesMut::freeze).or(first).unwrap_or_default()))
+}
+
+fn bad_request() -> Answered {
+    let mut response = http::Response::new(Bytes::new());
+    *response.status_mut() = http::StatusCode::BAD_REQUEST;
+    response
+}

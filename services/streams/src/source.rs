@@ -1,0 +1,132 @@
+//! A region's streams as functions read them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tradewind_database::Database;
+use tradewind_database::stream::{Found, sequence_number};
+use tradewind_engine::{Documents, Engine};
+use tradewind_function::mapping::source::{Page, ShardInfo, ShardSource, SourceError, StreamRecord};
+use tradewind_model::{Change, Sequence};
+use tradewind_wire::ApiError;
+use tradewind_wire::error::Code;
+use tradewind_wire::request::stream::StreamRef;
+use tradewind_wire::{render_event, sequence_text};
+
+pub struct Shards<E> {
+    database: Arc<Database<E>>,
+    /// Streams that were read, by ARN: what they are of does not change.
+    known: Mutex<HashMap<String, Found>>,
+}
+
+impl<E: Engine + Documents> Shards<E> {
+    pub fn new(database: Arc<Database<E>>) -> Shards<E> {
+        Shards { database, known: Mutex::default() }
+    }
+
+    async fn find(&self, arn: &str) -> Result<Found, SourceError> {
+        let missing = || SourceError::NotFound(arn.to_owned());
+        let named = StreamRef::from_arn(arn).ok_or_else(missing)?;
+        let found = self.database.find_stream(&named).await.map_err(|error| failed(arn, &error))?;
+        self.known.lock().expect("no panic while held").insert(arn.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    fn record(&self, arn: &str, found: &Found, number: u32, sequence: Sequence, change: &Change) -> StreamRecord {
+        let record = self.database.record(found, number, sequence, change);
+        let mut event = Vec::new();
+        render_event(&record, arn, &mut event);
+        StreamRecord {
+            sequence,
+            sequence_number: sequence_text(sequence_number(sequence)),
+            key_hash: change.key.hash() ^ hash(change.key.sort_key()),
+            event: Bytes::from(event),
+            approximate_time_ms: change.version.hlc.ms(),
+            origin: change.version.origin,
+        }
+    }
+}
+
+/// FNV-1a: spreads the items of one partition key over the lanes of a mapping.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn failed(arn: &str, error: &ApiError) -> SourceError {
+    match error.code {
+        Code::ResourceNotFound => SourceError::NotFound(arn.to_owned()),
+        _ => SourceError::Unavailable(error.message.clone()),
+    }
+}
+
+impl<E: Engine + Documents> ShardSource for Shards<E> {
+    async fn shards(&self, stream_arn: &str) -> Result<Vec<ShardInfo>, SourceError> {
+        let found = self.find(stream_arn).await?;
+        let mut shards = Vec::new();
+        for range in &found.table.partitions {
+            let number = range.number;
+            let kept = self.database.engine().kept(found.partition(number)).await;
+            let next = kept.map_err(|error| SourceError::Unavailable(error.to_string()))?.end;
+            let end = found.ends_at(number);
+            shards.push(ShardInfo {
+                shard_id: found.shard_id(number),
+                parent: None,
+                last: end.unwrap_or(Sequence(next.0.saturating_sub(1))),
+                closed: end.is_some(),
+            });
+        }
+        Ok(shards)
+    }
+
+    async fn read(
+        &self,
+        stream_arn: &str,
+        shard_id: &str,
+        after: Sequence,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Page, SourceError> {
+        let found = self.find(stream_arn).await?;
+        let number =
+            found.shard_number(shard_id).ok_or_else(|| SourceError::NotFound(shard_id.to_owned()))?;
+        let after = after.max(found.begins_after(number));
+        let page = match self.database.read_shard(&found, number, after, limit).await {
+            Ok(page) => page,
+            Err(error) if error.code == Code::TrimmedDataAccess => {
+                let kept = self.database.engine().kept(found.partition(number)).await;
+                let first = kept.map_err(|error| SourceError::Unavailable(error.to_string()))?.start;
+                let oldest = Sequence(first.0.saturating_sub(1));
+                let read = self.database.read_shard(&found, number, oldest, limit).await;
+                read.map_err(|error| failed(stream_arn, &error))?
+            }
+            Err(error) => return Err(failed(stream_arn, &error)),
+        };
+        let mut through = page.through;
+        let (mut records, mut bytes) = (Vec::with_capacity(page.changes.len()), 0);
+        for (sequence, change) in &page.changes {
+            if bytes >= max_bytes && !records.is_empty() {
+                through = Sequence(sequence.0 - 1);
+                break;
+            }
+            let record = self.record(stream_arn, &found, number, *sequence, change);
+            bytes += record.event.len();
+            records.push(record);
+        }
+        let end = found.ends_at(number).is_some_and(|end| through >= end);
+        Ok(Page { records, through, end })
+    }
+
+    fn wake(&self, stream_arn: &str, shard_id: &str) -> watch::Receiver<u64> {
+        let known = self.known.lock().expect("no panic while held");
+        let partition = known
+            .get(stream_arn)
+            .and_then(|found| found.shard_number(shard_id).map(|number| found.partition(number)));
+        match partition {
+            Some(partition) => self.database.change_log().tail().watch(partition),
+            // Read first: then it is known.
+            None => watch::Sender::new(0).subscribe(),
+        }
+    }
+}
