@@ -84,7 +84,8 @@ fn index_units(
 /// Names the table as the caller did, and only if the caller asked.
 pub fn named(table: &TableRef, asked: ReturnCapacity, capacity: Capacity) -> Option<Capacity> {
     let table_name = table.arn.clone().unwrap_or_else(|| table.name.clone());
-    (asked != ReturnCapacity::None).then_some(Capacity { table_name, ..capacity })
+    let by_index = asked == ReturnCapacity::Indexes;
+    (asked != ReturnCapacity::None).then_some(Capacity { table_name, by_index, ..capacity })
 }
 
 /// Adds `other` to `sum`.

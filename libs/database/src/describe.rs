@@ -73,9 +73,10 @@ impl<E: Engine + Documents> Database<E> {
         }
     }
 
-    /// The other replicas: a table does not list itself until it is one of several.
+    /// The other replicas: a table does not list itself.
     fn replicas(&self, document: &TableDocument) -> Vec<ReplicaDescription> {
-        document.replicas.iter().map(|(region, replica)| describe_replica(region.as_str(), replica)).collect()
+        let others = document.replicas.iter().filter(|(region, _)| **region != self.region());
+        others.map(|(region, replica)| describe_replica(region.as_str(), replica)).collect()
     }
 
     pub fn list_tables(&self, request: &ListTables) -> TablePage {

@@ -14,6 +14,7 @@ use crate::item;
 use crate::partition::owner::explain;
 use crate::region::Database;
 use crate::table::document::TableDocument;
+use crate::transaction::canceled_by;
 
 /// What one BatchGetItem answers at most; the rest is left unprocessed.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
@@ -87,9 +88,13 @@ impl<E: Engine + Documents> Database<E> {
     pub async fn transact_get_items(&self, request: TransactGetItems) -> Result<TransactGetOutput, ApiError> {
         let mut keys = Vec::new();
         let mut distinct = HashSet::new();
+        let mut tables = Vec::with_capacity(request.gets.len());
         for get in &request.gets {
-            let table = self.find(&get.table)?.document();
-            let key = item::key_of_key(&table, get.key.as_ref())?;
+            tables.push(self.find(&get.table)?.document());
+        }
+        for (at, (get, table)) in request.gets.iter().zip(&tables).enumerate() {
+            let key = item::key_of_key(table, get.key.as_ref())
+                .map_err(|error| canceled_by(error, at, request.gets.len()))?;
             if !distinct.insert(key.stored(table.incarnation)) {
                 return Err(ApiError::validation("Transaction request cannot include multiple operations on one item"));
             }

@@ -32,6 +32,9 @@ pub struct Shared<E> {
 pub trait Regions: Send + Sync {
     /// Whether there is such a region, or is one from now on.
     fn ensure(&self, region: Region) -> bool;
+
+    /// Whether the region has a table of that name.
+    fn has_table(&self, region: Region, table: &str) -> bool;
 }
 
 pub struct Database<E> {

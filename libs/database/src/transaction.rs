@@ -29,6 +29,9 @@ use crate::write::{collection_metrics, cost};
 /// A repeated ClientRequestToken is known for this long. (API reference, TransactWriteItems.)
 const TOKEN_MS: u64 = 10 * 60 * 1000;
 
+/// What the items of one request may have together. (API reference, TransactWriteItems.)
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
 /// An action, with the table it is about, ready to be decided.
 pub(crate) struct Part<E> {
     pub named: TableRef,
@@ -74,6 +77,9 @@ impl<E: Engine + Documents> Database<E> {
                 return Err(ApiError::validation("Transaction request cannot include multiple operations on one item"));
             }
             parts.push(part);
+        }
+        if parts.iter().map(|part| part.write.size()).sum::<usize>() > MAX_BYTES {
+            return Err(ApiError::validation("Collectively, the items of a transaction cannot exceed 4 MB"));
         }
         Ok(parts)
     }
@@ -324,7 +330,7 @@ pub(crate) fn canceled(refusals: Refusals) -> ApiError {
 }
 
 /// A validation error of one action: every other reason is `None`.
-fn canceled_by(error: ApiError, at: usize, count: usize) -> ApiError {
+pub(crate) fn canceled_by(error: ApiError, at: usize, count: usize) -> ApiError {
     if error.code != Code::Validation {
         return error;
     }

@@ -71,7 +71,7 @@ async fn a_disk_without_its_reserve_refuses_writes_and_reads_on() {
 /// A flush or compaction that ends while a batch is being written makes fjall's own snapshots show a part of that batch.
 #[test]
 fn flushes_amid_commits_show_no_half_of_a_batch() {
-    const ROUNDS: u32 = 1500;
+    const ROUNDS: u32 = 1000;
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { memtable_bytes: 64 * 1024, ..Settings::new(folder.path()) };
     let engine = open(&settings).unwrap();

@@ -36,7 +36,7 @@ fn run(mut subject: impl Subject, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn the_fjall_engine_is_like_the_model(steps in vec(step(), 0..60)) {

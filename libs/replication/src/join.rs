@@ -40,14 +40,16 @@ pub enum Error {
     Slow,
 }
 
-/// Brings up the replica of `document` in the peer's region.
+/// Brings up the table's replica in the peer's region.
 pub async fn join<E: Engine + Documents, P: Peer>(
     database: &Database<E>,
-    document: &TableDocument,
+    table: &str,
     joiner: &Arc<P>,
     peers: &[Arc<P>],
 ) -> Result<(), Error> {
-    let table = &document.name;
+    // As it is now: a join before this one may have changed it.
+    let Some(document) = database.table(table).map(|table| table.document()) else { return Ok(()) };
+    let document = &*document;
     let replica = joiner.create_replica(document).await?;
     let others: Vec<_> = others(document, joiner, peers).collect();
     count_joiner(database, table, joiner, &replica, &others).await?;
@@ -59,7 +61,7 @@ pub async fn join<E: Engine + Documents, P: Peer>(
     let watermark = common_watermark(database, table, joiner, &others).await?;
     wait_for(database, document, joiner, &others, watermark).await?;
     joiner.finish_join(table, watermark).await?;
-    let active = Replica { status: ReplicaStatus::Active, ..replica };
+    let active = Replica { status: ReplicaStatus::Active, seen_to_by: None, ..replica };
     joiner.set_replica(table, joiner.region(), Some(active.clone())).await?;
     for peer in &others {
         peer.set_replica(table, joiner.region(), Some(active.clone())).await?;

@@ -46,18 +46,20 @@ pub struct Link {
     to: u64,
     /// What the destination has, as far as it said.
     pub acknowledged: Sequence,
-    /// The greatest watermark sent so far: a batch that ends before the log does repeats it.
-    watermark: Hlc,
 }
 
 impl Link {
     /// From the destination's answer to where it stands.
     pub fn new(source: Source, from: u64, to: u64, acknowledged: Sequence) -> Link {
-        Link { source, from, to, acknowledged, watermark: Hlc::ZERO }
+        Link { source, from, to, acknowledged }
     }
 
     /// The batch for a page read after [`Link::acknowledged`].
-    pub fn batch(&mut self, page: Page, announcement: &Announcement) -> Arrival {
+    ///
+    /// Its watermark is told from this page and this announcement alone: the destination keeps the greatest it got, and
+    /// one that was sent before may not hold at this batch's end, if the destination has gone back since (it lost a batch,
+    /// or is a new replica).
+    pub fn batch(&self, page: Page, announcement: &Announcement) -> Arrival {
         let through = page.through.max(self.acknowledged);
         let at = page.changes.last().filter(|(last, _)| *last == through).map(|(_, change)| change.version);
         let born_here = |change: &Change| change.version.origin == self.source.region;
@@ -65,7 +67,6 @@ impl Link {
         // Versions of one region ascend in its log.
         let newest = changes.last().map_or(Hlc::ZERO, |(_, change)| change.version.hlc);
         let announced = if through >= announcement.last { announcement.watermark } else { Hlc::ZERO };
-        self.watermark = self.watermark.max(newest).max(announced);
         Arrival {
             source: self.source,
             from: self.from,
@@ -74,7 +75,7 @@ impl Link {
             through,
             at,
             changes,
-            watermark: self.watermark,
+            watermark: newest.max(announced),
             seen: announcement.seen.clone(),
         }
     }
@@ -141,6 +142,17 @@ mod tests {
         let page = |through| Page { changes: vec![(Sequence(1), change(5, "a"))], through: Sequence(through) };
         assert_eq!(link().batch(page(1), &announcement(7, 99)).watermark, Hlc(5));
         assert_eq!(link().batch(page(1), &announcement(1, 99)).watermark, Hlc(99));
+    }
+
+    /// A watermark announced at sequence 7 says nothing of a batch that ends at 1, after the destination went back.
+    #[test]
+    fn watermark_belongs_to_its_sequence() {
+        let mut link = link();
+        let page = |through| Page { changes: vec![(Sequence(1), change(5, "a"))], through: Sequence(through) };
+        assert_eq!(link.batch(page(7), &announcement(7, 99)).watermark, Hlc(99));
+        link.answered(Arrived::Through { cursor: Sequence(7) });
+        link.answered(Arrived::Gap { cursor: Sequence::ZERO });
+        assert_eq!(link.batch(page(1), &announcement(7, 99)).watermark, Hlc(5));
     }
 
     #[test]

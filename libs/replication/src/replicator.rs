@@ -1,7 +1,7 @@
 //! Keeps a region's links and joins running: it compares what the catalogue says with what runs, and starts what is
 //! missing. A change of the catalogue wakes it; so does time, for what failed before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tradewind_database::Database;
 use tradewind_database::table::Table;
-use tradewind_database::table::document::{ReplicaStatus, TableDocument, TableStatus};
+use tradewind_database::table::document::{ReplicaStatus, TableDocument};
 use tradewind_engine::{Documents, Engine};
-use tradewind_model::{PartitionId, Region, Sequence};
+use tradewind_model::{Incarnation, PartitionId, Region, Sequence};
 
 use crate::join;
 use crate::peer::Peer;
@@ -68,6 +68,9 @@ pub struct Replicator<E, P> {
     database: Arc<Database<E>>,
     peers: Mutex<HashMap<Region, Arc<P>>>,
     links: Mutex<HashMap<LinkId, Running>>,
+    /// Joins, removals and settings that are being carried out.
+    settling: Mutex<HashSet<(Incarnation, Region)>>,
+    joining: tokio::sync::Mutex<()>,
     changed: watch::Sender<u64>,
 }
 
@@ -77,6 +80,8 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
             database,
             peers: Mutex::new(HashMap::new()),
             links: Mutex::new(HashMap::new()),
+            settling: Mutex::default(),
+            joining: tokio::sync::Mutex::default(),
             changed: watch::Sender::new(0),
         }
     }
@@ -129,7 +134,7 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
                     if replica.incarnation.is_some() && replica.status != ReplicaStatus::Deleting {
                         self.link(table, peer, tasks);
                     }
-                    self.settle(&document, peer, &peers).await;
+                    self.settle(&document, peer, &peers, tasks);
                 }
             }
         }
@@ -137,18 +142,41 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
         self.end_links(&tables);
     }
 
-    /// Carries out what the catalogue asks for a replica: a join, a removal, or settings that are newer here.
-    async fn settle(&self, document: &TableDocument, peer: &Arc<P>, peers: &[Arc<P>]) {
-        let Some(replica) = document.replicas.get(&peer.region()) else { return };
-        let outcome = match replica.status {
-            ReplicaStatus::Creating if document.status != TableStatus::Creating => {
-                join::join(&self.database, document, peer, peers).await
+    /// Carries out what the catalogue asks for a replica, beside everything else and one thing at a time: a join needs the
+    /// links that the next look at the catalogue starts.
+    fn settle(
+        self: &Arc<Self>,
+        document: &Arc<TableDocument>,
+        peer: &Arc<P>,
+        peers: &[Arc<P>],
+        tasks: &mut JoinSet<()>,
+    ) {
+        let id = (document.incarnation, peer.region());
+        if !self.settling.lock().expect("no panic while held").insert(id) {
+            return;
+        }
+        let (this, document, peer, peers) = (self.clone(), document.clone(), peer.clone(), peers.to_vec());
+        tasks.spawn(async move {
+            if let Err(error) = this.carry_out(&document, &peer, &peers).await {
+                let (table, replica) = (&document.name, peer.region());
+                tracing::warn!(table, %replica, %error, "a replica waits; it is tried again");
             }
-            ReplicaStatus::Deleting => join::remove(&self.database, document, peer, peers).await,
-            _ => join::share_settings(&self.database, document, peer).await,
-        };
-        if let Err(error) = outcome {
-            tracing::warn!(table = document.name, replica = %peer.region(), %error, "a replica waits; it is tried again");
+            this.settling.lock().expect("no panic while held").remove(&id);
+        });
+    }
+
+    async fn carry_out(&self, document: &TableDocument, peer: &Arc<P>, peers: &[Arc<P>]) -> Result<(), join::Error> {
+        let Some(replica) = document.replicas.get(&peer.region()) else { return Ok(()) };
+        let sees_to_it = replica.seen_to_by == Some(self.database.region());
+        match replica.status {
+            ReplicaStatus::Active => join::share_settings(&self.database, document, peer).await,
+            ReplicaStatus::Creating if sees_to_it => {
+                // One after the other: each counts those before it.
+                let _alone = self.joining.lock().await;
+                join::join(&self.database, &document.name, peer, peers).await
+            }
+            ReplicaStatus::Deleting if sees_to_it => join::remove(&self.database, document, peer, peers).await,
+            ReplicaStatus::Creating | ReplicaStatus::Deleting => Ok(()),
         }
     }
 

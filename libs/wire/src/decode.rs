@@ -18,7 +18,6 @@ mod transaction;
 use crate::error::ApiError;
 use crate::request::Request;
 use crate::shape::check::check;
-use crate::shape::node::Members;
 use crate::shape::{Structure, read};
 use crate::shapes;
 use crate::target::Operation;
@@ -27,7 +26,10 @@ pub use crate::shape::read::check_syntax;
 
 /// The typed request in `body`.
 pub fn decode(operation: Operation, body: &[u8]) -> Result<Request, ApiError> {
-    let request = members(shape_of(operation), body)?;
+    let request = read::read_body(shape_of(operation), body)?;
+    if !table::checks_itself(operation) {
+        check(&request)?;
+    }
     Ok(match operation {
         Operation::PutItem => Request::PutItem(item::put(request)?),
         Operation::GetItem => Request::GetItem(item::get(request)?),
@@ -48,12 +50,6 @@ pub fn decode(operation: Operation, body: &[u8]) -> Result<Request, ApiError> {
         Operation::GetRecords => Request::GetRecords(stream::records(request)?),
         _ => table::decode(operation, request)?,
     })
-}
-
-fn members<'a>(structure: &'static Structure, body: &'a [u8]) -> Result<Members<'a>, ApiError> {
-    let members = read::read_body(structure, body)?;
-    check(&members)?;
-    Ok(members)
 }
 
 fn shape_of(operation: Operation) -> &'static Structure {

@@ -38,7 +38,9 @@ impl<E: Engine + Documents> Database<E> {
 
     fn check_new_replica(&self, document: &TableDocument, name: &str) -> Result<(), ApiError> {
         let region = Region::new(name).map_err(|error| ApiError::validation(error.to_string()))?;
-        let exists = region == self.region() || document.replicas.contains_key(&region);
+        let exists = region == self.region()
+            || document.replicas.contains_key(&region)
+            || self.shared.regions.has_table(region, &document.name);
         if exists {
             return Err(ApiError::validation(format!(
                 "Failed to create a the new replica of table with name: '{}' because one or more replicas already \
@@ -70,7 +72,7 @@ impl<E: Engine + Documents> Database<E> {
         let document = self.change_alone(name, |document| {
             let incarnation = document.incarnation;
             document.replicas.entry(here).or_insert_with(|| active(incarnation));
-            updates.iter().for_each(|update| apply(document, update));
+            updates.iter().for_each(|update| apply(document, here, update));
             Ok(())
         });
         document.await
@@ -179,6 +181,7 @@ fn active(incarnation: Incarnation) -> Replica {
     Replica {
         status: ReplicaStatus::Active,
         incarnation: Some(incarnation),
+        seen_to_by: None,
         class: None,
         read_override: None,
     }
@@ -194,13 +197,14 @@ fn existing_replica(document: &TableDocument, name: &str) -> Result<Region, ApiE
     })
 }
 
-fn apply(document: &mut TableDocument, update: &ReplicaUpdate) {
+fn apply(document: &mut TableDocument, here: Region, update: &ReplicaUpdate) {
     match update {
         ReplicaUpdate::Create(settings) => {
             let Ok(region) = Region::new(&settings.region) else { return };
             let replica = Replica {
                 status: ReplicaStatus::Creating,
                 incarnation: None,
+                seen_to_by: Some(here),
                 class: settings.class,
                 read_override: settings.read_capacity,
             };
@@ -217,6 +221,7 @@ fn apply(document: &mut TableDocument, update: &ReplicaUpdate) {
             let region = Region::new(region).ok();
             if let Some(replica) = region.and_then(|region| document.replicas.get_mut(&region)) {
                 replica.status = ReplicaStatus::Deleting;
+                replica.seen_to_by = Some(here);
             }
         }
     }

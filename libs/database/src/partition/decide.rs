@@ -18,6 +18,16 @@ pub struct Write {
     pub request: Option<[u8; 16]>,
 }
 
+impl Write {
+    /// Bytes of the item or key that the request carries.
+    pub fn size(&self) -> usize {
+        match &self.action {
+            Action::Put(item) => item.size(),
+            _ => self.key.partition_key().len() + self.key.sort_key().len(),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum Action {
     Put(Item),

@@ -134,6 +134,9 @@ pub struct Replica {
     pub status: ReplicaStatus,
     /// The life of the table in that region, once it is known here.
     pub incarnation: Option<Incarnation>,
+    /// The region that was asked for the replica, or to remove it, and sees to it.
+    #[serde(default)]
+    pub seen_to_by: Option<Region>,
     #[serde(default)]
     pub class: Option<TableClass>,
     #[serde(default)]

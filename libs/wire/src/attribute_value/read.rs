@@ -69,7 +69,7 @@ impl<'de> Expect<'de> for ReadValue<'_> {
 
     fn object<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let mut found = 0;
-        while let Some(kind) = entries.next_key_seed(Known(Type::from_name))? {
+        while let Some(kind) = entries.next_key_seed(Known(kind_of))? {
             let Some(kind) = kind else {
                 entries.next_value::<IgnoredAny>()?;
                 continue;
@@ -89,6 +89,16 @@ impl<'de> Expect<'de> for ReadValue<'_> {
             _ => self.problems.fault(TWO_TYPES),
         }
         Ok(())
+    }
+}
+
+/// [`Type::from_name`], the most frequent first.
+fn kind_of(name: &str) -> Option<Type> {
+    match name {
+        "S" => Some(Type::S),
+        "N" => Some(Type::N),
+        "B" => Some(Type::B),
+        _ => Type::from_name(name),
     }
 }
 

@@ -1,4 +1,6 @@
-//! BatchGetItem and BatchWriteItem. Keys that repeat are found later, where the tables' key schemas are known.
+//! BatchGetItem and BatchWriteItem. Items written twice are found later, where the tables' key schemas are known.
+
+use std::collections::HashSet;
 
 use crate::attribute_value::read::TWO_TYPES;
 use crate::decode::expression::check_mixing;
@@ -35,6 +37,11 @@ fn table_gets(table: TableRef, mut members: Members<'_>) -> Result<TableGets, Ap
         if let Node::Attributes(key) = node {
             keys.push(key.item()?);
         }
+    }
+    // Equal keys are equal attribute by attribute, whatever the schema.
+    let mut seen = HashSet::with_capacity(keys.len());
+    if !keys.iter().all(|key| seen.insert(key.as_bytes())) {
+        return Err(ApiError::validation("Provided list of item keys contains duplicates"));
     }
     let consistent = members.bool("ConsistentRead").unwrap_or(false);
     Ok(TableGets { table, keys, projection, consistent, rest })
@@ -76,7 +83,12 @@ pub(crate) fn write(mut request: Members<'_>) -> Result<BatchWriteItem, ApiError
             Node::Struct(members) => Some(members),
             _ => None,
         });
-        let writes = members.map(batch_write).collect::<Result<Vec<_>, _>>()?;
+        let members: Vec<_> = members.collect();
+        // All of a table's are looked at before the items in any of them.
+        if members.iter().any(|write| write.present.len() != 1) {
+            return Err(ApiError::validation(TWO_TYPES));
+        }
+        let writes = members.into_iter().map(batch_write).collect::<Result<Vec<_>, _>>()?;
         count += writes.len();
         if count > MAX_WRITES {
             return Err(ApiError::validation("Too many items requested for the BatchWriteItem call"));

@@ -45,11 +45,11 @@ fn present<'n>(members: &Members<'_>, names: &[&'n str]) -> Vec<&'n str> {
 }
 
 fn check_values_have_use(members: &Members<'_>, expressions: &[&str]) -> Result<(), ApiError> {
-    let takers: Vec<_> =
-        expressions.iter().copied().filter(|expression| *expression != "ProjectionExpression").collect();
-    if takers.is_empty() || !members.has(VALUES) || takers.iter().any(|taker| members.has(taker)) {
+    let mut takers = expressions.iter().copied().filter(|expression| *expression != "ProjectionExpression");
+    if !members.has(VALUES) || takers.clone().count() == 0 || takers.any(|taker| members.has(taker)) {
         return Ok(());
     }
+    let takers: Vec<_> = expressions.iter().copied().filter(|e| *e != "ProjectionExpression").collect();
     let verb = if takers.len() > 1 { "are" } else { "is" };
     invalid(format!(
         "ExpressionAttributeValues can only be specified when using expressions: {} {verb} null",

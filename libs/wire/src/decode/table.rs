@@ -59,6 +59,11 @@ pub(crate) fn decode(operation: Operation, request: Members<'_>) -> Result<Reque
     })
 }
 
+/// The operations on tags look at their ARN before the framework has its say.
+pub(crate) fn checks_itself(operation: Operation) -> bool {
+    matches!(operation, Operation::TagResource | Operation::UntagResource | Operation::ListTagsOfResource)
+}
+
 fn list(request: &Members<'_>) -> ListTables {
     let limit = request.int("Limit").and_then(|limit| usize::try_from(limit).ok());
     ListTables { start: request.owned_text("ExclusiveStartTableName"), limit: limit.unwrap_or(MAX_TABLES) }

@@ -30,13 +30,12 @@ impl TableRef {
 
     /// The table's name in `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`.
     pub fn from_arn(text: &str) -> Option<&str> {
-        let mut parts = text.splitn(6, ':');
+        let mut parts = text.strip_prefix("arn:")?.splitn(5, ':');
         let mut next = || parts.next();
-        let (arn, partition, service) = (next()?, next()?, next()?);
+        let (partition, service) = (next()?, next()?);
         let (region, account, resource) = (next()?, next()?, next()?);
         let name = resource.strip_prefix("table/")?;
-        let fits = arn == "arn"
-            && partition.starts_with("aws")
+        let fits = partition.starts_with("aws")
             && service == "dynamodb"
             && !region.is_empty()
             && !account.is_empty()

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
 use tradewind_model::{Item, Type, Writer};
 
-use crate::attribute_value::read::{NO_TRUTH, Place, ReadValue, read_entries, truth};
+use crate::attribute_value::read::{NO_TRUTH, NULL_VALUE, Place, ReadValue, read_entries, truth};
 use crate::error::ApiError;
 use crate::json::{Expect, Found, Known, Name, Seed, skip_array, skip_object};
 use crate::shape::node::{Attributes, Fault, Members, Node, Value};
@@ -51,7 +51,9 @@ impl Problems {
 /// The whole body as `structure`. Syntax errors have no message.
 pub(crate) fn read_body<'a>(structure: &'static Structure, body: &'a [u8]) -> Result<Members<'a>, ApiError> {
     let mut problems = Problems::default();
-    let mut reader = serde_json::Deserializer::from_slice(body);
+    // Checked at once, its strings need not be checked one by one.
+    let text = std::str::from_utf8(body).map_err(|_| ApiError::serialization(""))?;
+    let mut reader = serde_json::Deserializer::from_str(text);
     let read = Seed(ReadStructure { structure, problems: &mut problems });
     let members = read.deserialize(&mut reader).and_then(|members| reader.end().map(|()| members));
     match (members, problems.wrong_type) {
@@ -148,7 +150,7 @@ impl<'de> Expect<'de> for ReadNode<'_> {
 
     fn null(self) -> Node<'de> {
         if matches!(self.shape, Shape::Value) && self.place == Place::Element {
-            return self.value(|read| Ok::<(), std::convert::Infallible>(read.null())).unwrap_or(Node::Null);
+            return Node::Value(Value::new(Vec::new(), Some(Fault::from(NULL_VALUE))));
         }
         Node::Null
     }

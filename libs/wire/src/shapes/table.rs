@@ -283,17 +283,17 @@ static LIST_TABLES: Structure = Structure {
     ],
 };
 
-/// The operations on tags check by themselves, in an order of their own.
+/// The operations on tags look at their ARN by themselves, before these constraints are checked.
 static TAG_RESOURCE: Structure = Structure {
     name: "TagResourceInput",
-    members: &[optional("ResourceArn", TEXT), optional("Tags", Shape::List(&Shape::Struct(&TAG), &[]))],
+    members: &[optional("ResourceArn", TEXT), required("Tags", Shape::List(&Shape::Struct(&TAG), &[]))],
 };
 
 static UNTAG_RESOURCE: Structure = Structure {
     name: "UntagResourceInput",
     members: &[
         optional("ResourceArn", TEXT),
-        optional("TagKeys", Shape::List(&Shape::Text(&[MinLength(1), MaxLength(128)]), &[])),
+        required("TagKeys", Shape::List(&Shape::Text(&[MinLength(1), MaxLength(128)]), &[])),
     ],
 };
 

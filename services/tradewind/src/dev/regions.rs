@@ -164,4 +164,8 @@ impl tradewind_database::Regions for KnownRegions {
     fn ensure(&self, region: Region) -> bool {
         self.0.get(region).or_else(|| self.0.open_more(region)).is_some()
     }
+
+    fn has_table(&self, region: Region, table: &str) -> bool {
+        self.0.get(region).is_some_and(|process| process.database.table(table).is_some())
+    }
 }

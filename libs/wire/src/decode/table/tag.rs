@@ -3,12 +3,14 @@
 use crate::error::{ApiError, Code};
 use crate::request::item::TableRef;
 use crate::request::table::{ListTagsOfResource, Tag, TagResource, UntagResource};
+use crate::shape::check::check;
 use crate::shape::node::Members;
 
 pub(crate) fn tag(mut request: Members<'_>) -> Result<TagResource, ApiError> {
     check_arn_form(&request, "TagResource")?;
-    let tags = tags(&mut request).ok_or_else(|| absent("tags"))?;
+    check(&request)?;
     let table = resource(&request)?;
+    let tags = tags(&mut request).unwrap_or_default();
     if tags.is_empty() {
         return Err(ApiError::validation("Atleast one Tag needs to be provided as Input."));
     }
@@ -17,8 +19,9 @@ pub(crate) fn tag(mut request: Members<'_>) -> Result<TagResource, ApiError> {
 
 pub(crate) fn untag(mut request: Members<'_>) -> Result<UntagResource, ApiError> {
     check_arn_form(&request, "UntagResource")?;
-    let keys = request.texts("TagKeys").ok_or_else(|| absent("tagKeys"))?;
+    check(&request)?;
     let table = resource(&request)?;
+    let keys = request.texts("TagKeys").unwrap_or_default();
     if keys.is_empty() {
         return Err(ApiError::validation("Atleast one Tag Key needs to be provided as Input."));
     }
@@ -27,6 +30,7 @@ pub(crate) fn untag(mut request: Members<'_>) -> Result<UntagResource, ApiError>
 
 pub(crate) fn list(request: &Members<'_>) -> Result<ListTagsOfResource, ApiError> {
     check_arn_form(request, "ListTagsOfResource")?;
+    check(request)?;
     Ok(ListTagsOfResource { table: resource(request)?, next_token: request.owned_text("NextToken") })
 }
 
@@ -36,12 +40,6 @@ pub(crate) fn tags(request: &mut Members<'_>) -> Option<Vec<Tag>> {
         value: members.owned_text("Value").unwrap_or_default(),
     };
     Some(request.structures("Tags")?.into_iter().map(tag).collect())
-}
-
-fn absent(member: &str) -> ApiError {
-    ApiError::validation(format!(
-        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
-    ))
 }
 
 /// What is no ARN at all is nothing that anyone could be allowed to touch.

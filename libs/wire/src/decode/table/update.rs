@@ -31,6 +31,10 @@ const CHANGES: &[&str] = &[
     "DisassociationProtectionEnabled",
 ];
 
+/// What the service says of an index's throughput that is out of bounds.
+const BLOCKED: &str = "This operation cannot be performed with given input values. Please contact DynamoDB service team \
+    for more info: Action Blocked: IndexUpdate";
+
 pub(crate) fn update(mut request: Members<'_>) -> Result<UpdateTable, ApiError> {
     let indexes = request.structures("GlobalSecondaryIndexUpdates").unwrap_or_default();
     if indexes.is_empty() && !CHANGES.iter().any(|change| request.has(change)) {
@@ -97,7 +101,9 @@ fn index_updates(updates: Vec<Members<'_>>) -> Result<Vec<IndexUpdate>, ApiError
 fn index_update(mut update: Members<'_>) -> Result<IndexUpdate, ApiError> {
     if let Some(mut index) = update.members("Update") {
         let throughput = throughput(&mut index);
-        throughput.map_or(Ok(()), check_units)?;
+        if throughput.is_some_and(|throughput| check_units(throughput).is_err()) {
+            return Err(ApiError::validation(BLOCKED));
+        }
         return Ok(IndexUpdate::Update {
             name: index.owned_text("IndexName").unwrap_or_default(),
             throughput,

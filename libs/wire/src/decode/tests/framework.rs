@@ -229,7 +229,7 @@ fn all_constraints_are_told_at_once() {
 
 #[test]
 fn at_most_ten_complaints_are_told() {
-    let indexes = vec![r#"{"IndexName":"h;"}"#; 10].join(",");
+    let indexes = [r#"{"IndexName":"h;"}"#; 10].join(",");
     let message =
         invalid(CreateTable, &format!(r#"{{"TableName":"abc","GlobalSecondaryIndexes":[{indexes}]}}"#));
     assert!(message.starts_with("10 validation errors detected: "), "{message}");

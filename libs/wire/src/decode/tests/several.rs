@@ -11,7 +11,8 @@ use crate::target::Operation::{
 
 #[test]
 fn batch_gets_have_at_most_100_keys_over_all_tables() {
-    let keys = |count: usize| vec![r#"{"a":{"S":"x"}}"#; count].join(",");
+    let keys =
+        |count: usize| (0..count).map(|i| format!(r#"{{"a":{{"S":"{i}"}}}}"#)).collect::<Vec<_>>().join(",");
     let json = |a: usize, b: usize| {
         format!(r#"{{"RequestItems":{{"aaa":{{"Keys":[{}]}},"bbb":{{"Keys":[{}]}}}}}}"#, keys(a), keys(b))
     };
@@ -53,7 +54,8 @@ fn batch_gets_are_checked_table_by_table() {
 fn batch_writes_are_one_put_or_delete_each_and_at_most_25() {
     let json = |writes: &str| format!(r#"{{"RequestItems":{{"abc":[{writes}]}}}}"#);
     let two_types = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes";
-    for writes in ["{}", r#"{"PutRequest":{"Item":{}},"DeleteRequest":{"Key":{}}}"#] {
+    let late = r#"{"PutRequest":{"Item":{"a":{"N":"x"}}}},{}"#;
+    for writes in ["{}", r#"{"PutRequest":{"Item":{}},"DeleteRequest":{"Key":{}}}"#, late] {
         assert_eq!(invalid(BatchWriteItem, &json(writes)), two_types);
     }
     let puts = |count: usize| vec![r#"{"PutRequest":{"Item":{"a":{"S":"x"}}}}"#; count].join(",");

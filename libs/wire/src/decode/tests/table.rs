@@ -287,6 +287,10 @@ fn updates_are_consistent_in_themselves() {
             "Given value 1000000000001 for ReadCapacityUnits is out of bounds".to_owned(),
         ),
         (
+            r#""GlobalSecondaryIndexUpdates":[{"Update":{"IndexName":"idx","ProvisionedThroughput":{"ReadCapacityUnits":1,"WriteCapacityUnits":1000000000001}}}]"#,
+            "This operation cannot be performed with given input values. Please contact DynamoDB service team for more info: Action Blocked: IndexUpdate".to_owned(),
+        ),
+        (
             r#""GlobalSecondaryIndexUpdates":[{}]"#,
             ompvi(
                 "One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete must not be null",
