@@ -350,13 +350,3 @@ MIXED = "Can not use both expression and non-expression parameters in the same r
 def test_old_and_new_parameters_do_not_mix(client, table, pk, operation, arguments, old, new):
     with invalid(MIXED % (old, new)):
         getattr(client, operation)(TableName=table, Key={"p": S(pk)}, **arguments)
-
-
-@differs("accepts it")
-def test_old_and_new_queries_do_not_mix(client, ranged, pk):
-    with invalid():
-        client.query(
-            TableName=ranged,
-            KeyConditions={"p": {"ComparisonOperator": "EQ", "AttributeValueList": [S(pk)]}},
-            FilterExpression="attribute_exists(a)",
-        )

@@ -222,11 +222,15 @@ def test_paths_lead_into_lists_and_maps(call, operation, body, path):
 # Table names
 
 
-@pytest.mark.parametrize(
-    "operation", ["GetItem", "PutItem", "Query", "DescribeTable", "DeleteTable", "Scan", "CreateTable"]
-)
-def test_a_table_name_is_required(call, operation):
+@pytest.mark.parametrize("operation", ["DescribeTable", "DeleteTable", "CreateTable"])
+def test_a_table_name_is_required_of_operations_on_tables(call, operation):
     with invalid(has="The parameter 'TableName' is required but was not present in the request"):
+        call(operation, {"Key": KEY, "Item": KEY})
+
+
+@pytest.mark.parametrize("operation", ["GetItem", "PutItem", "Query", "Scan"])
+def test_a_table_name_is_required_of_operations_on_items(call, operation):
+    with invalid():
         call(operation, {"Key": KEY, "Item": KEY})
 
 

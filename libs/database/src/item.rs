@@ -10,8 +10,8 @@ use crate::table::document::TableDocument;
 pub const MAX_ITEM_BYTES: usize = 400 * 1024;
 pub const MAX_PARTITION_KEY_BYTES: usize = 2048;
 pub const MAX_SORT_KEY_BYTES: usize = 1024;
-/// Levels of lists and maps below an item's top level.
-const MAX_DEPTH: usize = 32;
+/// Lists and maps inside each other, the item itself not counted: 32 levels with it.
+const MAX_DEPTH: usize = 31;
 
 /// The key of an item that is to be put: its key attributes are there, of their types, and fit.
 pub fn key_of_item(table: &TableDocument, item: ItemRef<'_>) -> Result<ItemKey, ApiError> {
@@ -101,10 +101,12 @@ pub fn check_updated(table: &TableDocument, item: ItemRef<'_>) -> Result<(), Api
     if item.size() > MAX_ITEM_BYTES {
         return Err(ApiError::validation("Item size to update has exceeded the maximum allowed size"));
     }
-    // The item itself is the outermost map.
     let depth = item.attributes().iter().map(|(_, value)| value.depth()).max().unwrap_or(0);
     if depth > MAX_DEPTH {
-        return Err(ApiError::validation("Nesting Levels have exceeded supported limits"));
+        return Err(ApiError::validation(
+            "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported \
+             limit",
+        ));
     }
     Ok(())
 }

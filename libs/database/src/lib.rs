@@ -25,9 +25,10 @@ mod settings;
 mod sizes;
 pub mod stream;
 pub mod table;
+mod throttle;
 pub mod tombstone;
 mod transaction;
 mod write;
 
 pub use housekeeping::RETENTION;
-pub use region::{Database, Regions};
+pub use region::{Database, Regions, Settings};

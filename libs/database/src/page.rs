@@ -50,6 +50,7 @@ struct Evaluated {
 impl<E: Engine + Documents> Database<E> {
     pub(crate) async fn page(&self, request: &PageRequest<'_>) -> Result<PageOutput, ApiError> {
         let fetches = request.must_fetch();
+        self.admit_read(request.table, request.index)?;
         let evaluated = self.evaluate(request, fetches).await?;
         let reading = Reading::of(request.consistent);
         let mut used = Capacity::default();
@@ -67,6 +68,7 @@ impl<E: Engine + Documents> Database<E> {
         } else {
             (evaluated.items, evaluated.count)
         };
+        self.charge(request.table, || used.clone());
         let shown = request.select != Some(Select::Count);
         Ok(PageOutput {
             items: shown.then_some(items),

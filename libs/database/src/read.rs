@@ -25,10 +25,12 @@ impl<E: Engine + Documents> Database<E> {
     pub async fn get_item(&self, request: GetItem) -> Result<GetOutput, ApiError> {
         let table = self.find(&request.table)?.document();
         let key = item::key_of_key(&table, request.key.as_ref())?;
+        self.admit_read(&table, None)?;
         let stored = key.stored(table.incarnation);
         let row = self.rows(&[&stored]).await?.pop().flatten();
         let item = row.as_deref().and_then(StoredItem::item_of);
         let read = capacity::read_units(item.map_or(0, |item| item.size()), Reading::of(request.consistent));
+        self.charge(&table, || Capacity { read, ..Capacity::default() });
         let projected = item.map(|item| project(item, request.projection.as_ref()));
         let capacity =
             capacity::named(&request.table, request.capacity, Capacity { read, ..Capacity::default() });
@@ -44,10 +46,16 @@ impl<E: Engine + Documents> Database<E> {
         }
         let mut output = BatchGetOutput::default();
         let mut left = BATCH_BYTES;
+        let only_table = checked.len() == 1;
         for (table, gets, keys) in checked {
             let mut sum = Capacity::default();
             let name = gets.table.arn.clone().unwrap_or_else(|| gets.table.name.clone());
-            let (items, unprocessed) = self.get_all(&table, &gets, keys, &mut left, &mut sum).await?;
+            let (items, unprocessed) = match self.admit_read(&table, None) {
+                Ok(()) => self.get_all(&table, &gets, keys, &mut left, &mut sum).await?,
+                Err(error) if only_table => return Err(error),
+                Err(_) => (Vec::new(), gets.keys.clone()),
+            };
+            self.charge(&table, || sum.clone());
             output.responses.push((name.clone(), items));
             if !unprocessed.is_empty() {
                 output.unprocessed.push((name, unprocessed, gets.rest.clone()));
@@ -107,8 +115,9 @@ impl<E: Engine + Documents> Database<E> {
             return Err(ApiError::validation("Member must have total size less than or equal to 4194304 bytes"));
         }
         let mut output = TransactGetOutput::default();
-        for (item, get) in items.into_iter().zip(&request.gets) {
+        for ((item, get), table) in items.into_iter().zip(&request.gets).zip(&tables) {
             let read = capacity::read_units(item.map_or(0, |item| item.size()), Reading::Transactional);
+            self.charge(table, || Capacity { read, ..Capacity::default() });
             let used = Capacity { read, split: true, ..Capacity::default() };
             merge_capacity(&mut output.capacity, capacity::named(&get.table, request.capacity, used));
             output.items.push(item.map(|item| project(item, get.projection.as_ref())));

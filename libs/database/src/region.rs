@@ -11,10 +11,12 @@ use tradewind_engine::{Documents, Engine, Error};
 use tradewind_model::{Clock, Incarnation, Region, Version};
 use tradewind_wire::ApiError;
 use tradewind_wire::request::item::TableRef;
+use tradewind_wire::response::item::Capacity;
 
 use crate::sizes::Counted;
 use crate::table::Table;
-use crate::table::document::{TableDocument, TableStatus};
+use crate::table::document::{Index, TableDocument, TableStatus};
+use crate::throttle::Throttle;
 
 /// What every part of a region's database works with.
 pub struct Shared<E> {
@@ -26,6 +28,17 @@ pub struct Shared<E> {
     pub regions: Arc<dyn Regions>,
     /// The runtimes that partitions live on.
     pub data: Arc<[Handle]>,
+    /// `None`: nothing is throttled.
+    pub throttle: Option<Throttle>,
+}
+
+/// How a region's database behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Twelve digits.
+    pub account: String,
+    /// Whether tables and indexes are bounded by their throughput.
+    pub throttle: bool,
 }
 
 /// The regions there are.
@@ -63,11 +76,14 @@ impl<E: Engine + Documents> Database<E> {
         engine: Arc<E>,
         clock: Arc<dyn Clock>,
         region: Region,
-        account: String,
+        settings: Settings,
         regions: Arc<dyn Regions>,
         data: Arc<[Handle]>,
     ) -> Result<Database<E>, Error> {
-        let shared = Arc::new(Shared { engine, clock, tail: Tail::default(), region, account, regions, data });
+        let Settings { account, throttle } = settings;
+        let throttle = throttle.then(Throttle::default);
+        let tail = Tail::default();
+        let shared = Arc::new(Shared { engine, clock, tail, region, account, regions, data, throttle });
         let mut tables = HashMap::new();
         for (name, document) in shared.engine.list(TABLES).await? {
             let document: TableDocument = serde_json::from_slice(&document.body)
@@ -145,5 +161,22 @@ impl<E: Engine + Documents> Database<E> {
 
     pub(crate) fn announce(&self) {
         self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    pub(crate) fn admit_read(&self, table: &TableDocument, index: Option<&Index>) -> Result<(), ApiError> {
+        let Some(throttle) = &self.shared.throttle else { return Ok(()) };
+        throttle.admit_read(table, index, &self.table_arn(&table.name), self.shared.clock.now_ms())
+    }
+
+    pub(crate) fn admit_write(&self, table: &TableDocument) -> Result<(), ApiError> {
+        let Some(throttle) = &self.shared.throttle else { return Ok(()) };
+        throttle.admit_write(table, &self.table_arn(&table.name), self.shared.clock.now_ms())
+    }
+
+    /// Takes what a request used, where anything is throttled.
+    pub(crate) fn charge(&self, table: &TableDocument, used: impl FnOnce() -> Capacity) {
+        if let Some(throttle) = &self.shared.throttle {
+            throttle.charge(table, &used(), self.shared.clock.now_ms());
+        }
     }
 }

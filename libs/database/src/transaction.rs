@@ -85,10 +85,17 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     pub(crate) async fn transact(&self, parts: &[Part<E>], token: Option<&Token>) -> Result<Outcome, ApiError> {
+        parts.iter().try_for_each(|part| self.admit_write(&part.table.document()))?;
         let held = hold(parts).await?;
         match self.decide(parts, &held, token).await {
             Ok((groups, outcome @ Outcome::Committed(_))) => {
                 self.commit(held, groups, token).await?;
+                if let Outcome::Committed(written) = &outcome {
+                    parts.iter().zip(written).for_each(|(part, written)| {
+                        let document = part.table.document();
+                        self.charge(&document, || cost(&document, &part.write.key, written, true));
+                    });
+                }
                 Ok(outcome)
             }
             Ok((_, outcome)) => {

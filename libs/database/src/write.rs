@@ -58,11 +58,17 @@ impl<E: Engine + Documents> Database<E> {
         touched: Option<tradewind_expression::Update>,
     ) -> Result<WriteOutput, ApiError> {
         let key = write.key.clone();
+        let document = table.document();
+        self.admit_write(&document)?;
         let written = match table.submit(&key, Op::Write(write)).await? {
-            Answer::Written(result) => result.map_err(|(error, _)| error)?,
+            Answer::Written(Ok(written)) => written,
+            Answer::Written(Err((error, met))) => {
+                self.charge(&document, || cost_of_refusal(&document, &key, met));
+                return Err(error);
+            }
             other => unreachable!("a write answers as one, not {other:?}"),
         };
-        let document = table.document();
+        self.charge(&document, || cost(&document, &key, &written, false));
         let capacity = (returns.capacity != ReturnCapacity::None)
             .then(|| cost(&document, &key, &written, false))
             .and_then(|capacity| capacity::named(named, returns.capacity, capacity));
@@ -75,15 +81,18 @@ impl<E: Engine + Documents> Database<E> {
         let mut checked = Vec::new();
         for (named, writes) in request.tables {
             let table = self.find(&named)?;
+            let requested = writes.clone();
             let writes = check_batch(&table.document(), writes)?;
-            checked.push((named, table, writes));
+            checked.push((named, table, writes, requested));
         }
         let mut output = BatchWriteOutput::default();
-        let submitted = checked.iter().map(|(named, table, writes)| write_all(named, table, writes.clone()));
+        let checked = self.admit_batch(checked, &mut output)?;
+        let submitted = checked.iter().map(|(_, table, writes)| write_all(table, writes.clone()));
         for (result, (named, table, _)) in
             futures_util::future::join_all(submitted).await.into_iter().zip(&checked)
         {
             let (capacity, keys) = result?;
+            self.charge(&table.document(), || capacity.clone());
             output.capacity.extend(capacity::named(named, request.capacity, capacity));
             if request.metrics && table.document().has_local_indexes() {
                 let metrics = keys.iter().filter_map(|key| collection_metrics(&table.document(), key)).collect();
@@ -91,6 +100,33 @@ impl<E: Engine + Documents> Database<E> {
             }
         }
         Ok(output)
+    }
+}
+
+type Batch<E> = (TableRef, Arc<Table<E>>, Vec<Write>);
+
+impl<E: Engine + Documents> Database<E> {
+    /// Leaves out, as unprocessed, what is throttled; an error if that is all.
+    fn admit_batch(
+        &self,
+        checked: Vec<(TableRef, Arc<Table<E>>, Vec<Write>, Vec<BatchWrite>)>,
+        output: &mut BatchWriteOutput,
+    ) -> Result<Vec<Batch<E>>, ApiError> {
+        let mut admitted = Vec::with_capacity(checked.len());
+        let mut refused = None;
+        for (named, table, writes, requested) in checked {
+            match self.admit_write(&table.document()) {
+                Ok(()) => admitted.push((named, table, writes)),
+                Err(error) => {
+                    output.unprocessed.push((named.arn.clone().unwrap_or(named.name), requested));
+                    refused = Some(error);
+                }
+            }
+        }
+        match refused {
+            Some(error) if admitted.is_empty() => Err(error),
+            _ => Ok(admitted),
+        }
     }
 }
 
@@ -121,7 +157,6 @@ fn check_batch(table: &TableDocument, writes: Vec<BatchWrite>) -> Result<Vec<Wri
 }
 
 async fn write_all<E: Engine>(
-    _named: &TableRef,
     table: &Arc<Table<E>>,
     writes: Vec<Write>,
 ) -> Result<(Capacity, Vec<ItemKey>), ApiError> {
@@ -144,6 +179,12 @@ async fn write_all<E: Engine>(
 pub(crate) fn cost(table: &TableDocument, key: &ItemKey, written: &Written, transactional: bool) -> Capacity {
     let (old, new) = (written.old.as_ref().map(Item::as_ref), written.new.as_ref().map(Item::as_ref));
     capacity::of_write(table, key, old, new, transactional)
+}
+
+/// A write that was refused costs as much as writing what it met.
+fn cost_of_refusal(table: &TableDocument, key: &ItemKey, met: Option<Item>) -> Capacity {
+    // Its indexes are not touched: both images are the same.
+    cost(table, key, &Written { new: met.clone(), old: met }, false)
 }
 
 fn returned(

@@ -158,12 +158,12 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// Levels of nesting: 1 for a scalar or set, and one more for each list or map around it.
+    /// Levels of nesting: none for a scalar or set, and one for each list or map around it.
     pub fn depth(&self) -> usize {
         match self.view() {
             View::L(list) => 1 + list.iter().map(|value| value.depth()).max().unwrap_or(0),
             View::M(map) => 1 + map.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),
-            _ => 1,
+            _ => 0,
         }
     }
 }

@@ -11,6 +11,7 @@ use tradewind_database::partition::arrival::Arrived;
 use tradewind_database::partition::group::Op;
 use tradewind_database::partition::state::{Source, State};
 use tradewind_database::table::Table;
+use tradewind_database::table::document::ReplicaStatus;
 use tradewind_engine::{Documents, Engine};
 use tradewind_model::Sequence;
 
@@ -21,6 +22,8 @@ use crate::replicator::{LinkState, LinkStatus};
 /// An idle link says that it is idle this often; more often while somebody waits for its watermark.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 const HEARTBEAT_WAITED_FOR: Duration = Duration::from_secs(1);
+/// A joiner waits for watermarks that others raise for it.
+const HEARTBEAT_JOINING: Duration = Duration::from_millis(20);
 /// Between attempts at a destination that does not take a batch.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MOST: Duration = Duration::from_secs(2);
@@ -156,11 +159,21 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
     /// Waits for more in the log, or until a heartbeat is due; before one that somebody waits for, an idle partition's
     /// clock is raised, durably, so that what it announces is true.
     async fn idle(&self, link: &Link, waited_for: bool) {
-        let heartbeat = if waited_for { HEARTBEAT_WAITED_FOR } else { HEARTBEAT };
+        let mut catalogue = self.database.watch_catalogue();
         let document = self.table.document();
+        let joining = document.replicas.values().any(|replica| replica.status == ReplicaStatus::Creating);
+        let heartbeat = match (joining, waited_for) {
+            (true, _) => HEARTBEAT_JOINING,
+            (false, true) => HEARTBEAT_WAITED_FOR,
+            (false, false) => HEARTBEAT,
+        };
         let partition = document.partition_id(document.partitions[self.position].number);
-        let woken = timeout(heartbeat, self.log.wait(partition, link.acknowledged)).await.is_ok();
-        if !woken && waited_for && let Ok(owner) = self.table.owner(self.position).await {
+        let woken = tokio::select! {
+            woken = timeout(heartbeat, self.log.wait(partition, link.acknowledged)) => woken.is_ok(),
+            // A replica may have begun to join.
+            _ = catalogue.changed() => return,
+        };
+        if !woken && waited_for && !joining && let Ok(owner) = self.table.owner(self.position).await {
             // Refused only where nothing can be written; the next heartbeat tries again.
             let _ = owner.submit(Op::Raise).await;
         }

@@ -54,6 +54,9 @@ pub struct Dev {
     /// The keys that are accepted with --auth, in the format of AWS's shared credentials file
     #[arg(long, env = "TRADEWIND_CREDENTIALS")]
     pub credentials: Option<PathBuf>,
+    /// Throttle tables and indexes by their throughput, as AWS does
+    #[arg(long, env = "TRADEWIND_THROTTLE")]
+    pub throttle: bool,
     /// The account that owns all tables
     #[arg(long, env = "TRADEWIND_ACCOUNT_ID", default_value = "000000000000", value_parser = account_id)]
     pub account_id: String,

@@ -134,7 +134,7 @@ impl World {
         from: Vec<From>,
         answers: Vec<Answer>,
     ) -> Result<(), Violation> {
-        let fault = self.fault();
+        let fault = self.fault(place.region);
         let node = &self.nodes[place.region];
         node.faults.plan_commits([fault]);
         let outcome = ready(node.engine.commit(vec![decided.commit.clone()]));
@@ -172,7 +172,10 @@ impl World {
         reached.iter().filter(|(_, reached)| *reached).for_each(|(what, _)| self.trace.count(what));
     }
 
-    fn fault(&mut self) -> WriteFault {
+    fn fault(&mut self, region: usize) -> WriteFault {
+        if self.refused.take_if(|refused| *refused == region).is_some() {
+            return WriteFault::Refused;
+        }
         if !self.choices.percent(self.weather.commit_fault) {
             return WriteFault::None;
         }

@@ -74,18 +74,32 @@ impl World {
         self.advance(ms);
         self.misfortune()?;
         while self.choices.percent(90) && self.deliver() {}
-        match self.choices.below(100) {
-            0..25 => self.ask_anything(),
-            25..55 => self.step_any()?,
-            55..90 => self.walk_any()?,
-            90..92 => self.places().into_iter().for_each(|place| self.raise(place)),
-            92..95 => {
-                let place = self.any_place();
-                self.raise(place);
-            }
-            _ => self.places().into_iter().for_each(|place| self.prune(place)),
+        if self.choices.percent(self.weather.writes) {
+            self.ask_anything();
+            return Ok(());
         }
-        Ok(())
+        match self.choices.below(100) {
+            0..40 => self.step_any(),
+            40..85 => self.walk_any(),
+            85..95 => {
+                self.raise_some();
+                Ok(())
+            }
+            _ => {
+                self.places().into_iter().for_each(|place| self.prune(place));
+                Ok(())
+            }
+        }
+    }
+
+    /// Idle partitions announce themselves, all at about the same time or one by one.
+    fn raise_some(&mut self) {
+        if self.choices.percent(self.weather.brisk) {
+            self.places().into_iter().for_each(|place| self.raise(place));
+        } else {
+            let place = self.any_place();
+            self.raise(place);
+        }
     }
 
     fn any_place(&mut self) -> super::Place {

@@ -9,6 +9,8 @@ pub struct Weather {
     /// Partitions of each region, over the same hashes.
     pub partitions: [u32; 3],
     pub steps: usize,
+    /// Of steps: a client asks for something. Where few do, tombstones live long enough to go.
+    pub writes: u32,
     pub drop: u32,
     pub duplicate: u32,
     pub delay_most_ms: u64,
@@ -36,6 +38,7 @@ impl Weather {
             keys: 4,
             partitions,
             steps: 0,
+            writes: 0,
             drop: 0,
             duplicate: 0,
             delay_most_ms: 0,
@@ -56,7 +59,8 @@ impl Weather {
         Weather {
             keys: 3 + choices.below(6),
             partitions,
-            steps: 300 + choices.below(300),
+            steps: 400 + choices.below(400),
+            writes: choices.pick(&[6, 12, 25]),
             drop: choices.pick(&[0, 5, 30]),
             duplicate: choices.pick(&[0, 10, 30]),
             delay_most_ms: choices.pick(&[0, 50, 400]),
@@ -68,7 +72,7 @@ impl Weather {
             skew_most_ms: choices.pick(&[0, 240, 240, 240, 1500]),
             page: choices.pick(&[1, 3, 1000]),
             pipeline: choices.pick(&[0, 0, 30]),
-            brisk: choices.pick(&[0, 30, 60]),
+            brisk: choices.pick(&[0, 40, 80]),
         }
     }
 }

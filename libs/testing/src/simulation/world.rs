@@ -37,6 +37,8 @@ pub struct World {
     /// Batches that have come to their destination so far.
     pub(super) accepted: u64,
     pub history: History,
+    /// The region whose next commit is refused.
+    pub(super) refused: Option<usize>,
     pub(super) trace: Trace,
     /// What was reached before the end.
     pub(super) counted: BTreeMap<&'static str, usize>,
@@ -64,6 +66,7 @@ impl World {
             network: Network::default(),
             deliveries: BTreeMap::new(),
             accepted: 0,
+            refused: None,
             trace: Trace::default(),
             counted: BTreeMap::new(),
         };

@@ -17,7 +17,12 @@ pub(crate) fn get(mut request: Members<'_>) -> Result<BatchGetItem, ApiError> {
     let mut tables = Vec::new();
     let mut count = 0;
     for (name, node) in request.map("RequestItems").unwrap_or_default() {
-        let Node::Struct(members) = node else { continue };
+        let Node::Struct(members) = node else {
+            return Err(ApiError::validation(format!(
+                "1 validation error detected: Value null at 'requestItems.{name}.member' failed to satisfy constraint: \
+                 Member must not be null"
+            )));
+        };
         let gets = table_gets(TableRef::parse(&name), members)?;
         count += gets.keys.len();
         if count > MAX_GETS {

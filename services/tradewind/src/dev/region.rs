@@ -19,6 +19,7 @@ pub type LocalReplicator = Replicator<Store, LocalPeer<Store>>;
 pub struct Plan {
     pub region: Region,
     pub account: String,
+    pub throttle: bool,
     /// `None`: kept in memory.
     pub data_dir: Option<PathBuf>,
     /// For what functions need, also when data is kept in memory.
@@ -32,7 +33,6 @@ pub struct RegionProcess {
     pub database: Arc<Database<Store>>,
     pub replicator: Arc<LocalReplicator>,
     pub streams: Arc<Streams<Store>>,
-    pub clock: Arc<SystemClock>,
 }
 
 impl RegionProcess {
@@ -45,7 +45,8 @@ impl RegionProcess {
         };
         let engine_clock = clock.clone();
         let engine = Arc::new(FjallEngine::open(&settings, Arc::new(move || engine_clock.now_ms()))?);
-        let database = Database::open(engine, clock.clone(), plan.region, plan.account.clone(), regions, data);
+        let settings = tradewind_database::Settings { account: plan.account, throttle: plan.throttle };
+        let database = Database::open(engine, clock, plan.region, settings, regions, data);
         let database = Arc::new(database.await.with_context(|| format!("region {}", plan.region))?);
         let replicator = Arc::new(Replicator::new(database.clone()));
         let streams = tradewind_streams::Settings {
@@ -55,7 +56,7 @@ impl RegionProcess {
             node: plan.node,
         };
         let streams = Arc::new(Streams::new(database.clone(), streams)?);
-        Ok(RegionProcess { database, replicator, streams, clock })
+        Ok(RegionProcess { database, replicator, streams })
     }
 
     /// Starts what runs beside requests, on the current runtime.

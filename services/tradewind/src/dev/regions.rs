@@ -105,6 +105,7 @@ impl RegionSet {
         let plan = Plan {
             region,
             account: self.settings.account_id.clone(),
+            throttle: self.settings.throttle,
             data_dir: (!self.settings.in_memory).then(|| self.settings.data_dir.clone()),
             work_dir: self.work_dir.clone(),
             endpoint_url: self.endpoint_url.clone(),

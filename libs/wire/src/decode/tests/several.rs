@@ -45,6 +45,10 @@ fn batch_gets_are_checked_table_by_table() {
             "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
                 .to_owned(),
         ),
+        (
+            r#"{"Keys":[{"a":{"N":"1"},"b":{"S":"x"}},{"a":{"N":"2"}},{"b":{"S":"x"},"a":{"N":"1.0"}}]}"#,
+            "Provided list of item keys contains duplicates".to_owned(),
+        ),
     ] {
         assert_eq!(invalid(BatchGetItem, &format!(r#"{{"RequestItems":{{"abc":{table}}}}}"#)), message);
     }

@@ -1,0 +1,178 @@
+//! Throttling: token buckets of provisioned tables and indexes, and of on-demand ones with a maximum.
+//!
+//! A bucket holds up to 300 seconds of its rate. A request is admitted while its bucket is not empty and then pays what it
+//! really used, so a bucket may go into debt once. (Developer guide, "Burst and adaptive capacity".)
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use tradewind_model::Incarnation;
+use tradewind_wire::ApiError;
+use tradewind_wire::error::{Code, ThrottlingReason};
+use tradewind_wire::response::item::Capacity as Used;
+
+use crate::table::document::{Capacity, Index, TableDocument};
+
+const BURST_S: f64 = 300.0;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Kind {
+    Read,
+    Write,
+}
+
+/// A table's or an index's tokens for reading or writing.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    tokens: f64,
+    at_ms: u64,
+}
+
+#[derive(Default)]
+pub struct Throttle {
+    /// By the life of a table or index.
+    buckets: Mutex<HashMap<(Incarnation, Kind), Bucket>>,
+}
+
+/// What a request runs into where a bucket is empty.
+struct Bound<'a> {
+    id: Incarnation,
+    capacity: &'a Capacity,
+    /// `None`: the table itself.
+    index: Option<&'a str>,
+}
+
+impl Throttle {
+    /// Admits a read of the table, or of the index it names.
+    pub fn admit_read(
+        &self,
+        table: &TableDocument,
+        index: Option<&Index>,
+        arn: &str,
+        now_ms: u64,
+    ) -> Result<(), ApiError> {
+        let global = index.filter(|index| !index.local);
+        let bound = global.map_or_else(|| of_table(table), of_index);
+        self.admit(&bound, Kind::Read, arn, now_ms)
+    }
+
+    /// Admits a write of the table: an index without capacity throttles it too.
+    pub fn admit_write(&self, table: &TableDocument, arn: &str, now_ms: u64) -> Result<(), ApiError> {
+        self.admit(&of_table(table), Kind::Write, arn, now_ms)?;
+        let global = table.indexes.iter().filter(|index| !index.local);
+        global.map(of_index).try_for_each(|bound| self.admit(&bound, Kind::Write, arn, now_ms))
+    }
+
+    /// Takes what a request used. Local indexes share the table's capacity.
+    pub fn charge(&self, table: &TableDocument, used: &Used, now_ms: u64) {
+        let local = used.local_indexes.values();
+        let (read, write) =
+            local.fold((used.read, used.write), |(read, write), units| (read + units.read, write + units.write));
+        self.take(&of_table(table), Kind::Read, read, now_ms);
+        self.take(&of_table(table), Kind::Write, write, now_ms);
+        for index in &table.indexes {
+            if let Some(units) = used.global_indexes.get(&index.name) {
+                self.take(&of_index(index), Kind::Read, units.read, now_ms);
+                self.take(&of_index(index), Kind::Write, units.write, now_ms);
+            }
+        }
+    }
+
+    fn admit(&self, bound: &Bound<'_>, kind: Kind, arn: &str, now_ms: u64) -> Result<(), ApiError> {
+        let Some(rate) = rate(bound.capacity, kind) else { return Ok(()) };
+        let mut buckets = self.buckets.lock().expect("no panic while held");
+        let bucket = buckets.entry((bound.id, kind)).or_insert_with(|| full(rate, now_ms));
+        bucket.refill(rate, now_ms);
+        if bucket.tokens > 0.0 { Ok(()) } else { Err(throttled(bound, kind, arn)) }
+    }
+
+    fn take(&self, bound: &Bound<'_>, kind: Kind, units: f64, now_ms: u64) {
+        let Some(rate) = rate(bound.capacity, kind).filter(|_| units > 0.0) else { return };
+        let mut buckets = self.buckets.lock().expect("no panic while held");
+        let bucket = buckets.entry((bound.id, kind)).or_insert_with(|| full(rate, now_ms));
+        bucket.refill(rate, now_ms);
+        bucket.tokens -= units;
+    }
+}
+
+impl Bucket {
+    fn refill(&mut self, rate: f64, now_ms: u64) {
+        let seconds = now_ms.saturating_sub(self.at_ms) as f64 / 1000.0;
+        self.tokens = (self.tokens + seconds * rate).min(BURST_S * rate);
+        self.at_ms = now_ms.max(self.at_ms);
+    }
+}
+
+fn full(rate: f64, now_ms: u64) -> Bucket {
+    Bucket { tokens: BURST_S * rate, at_ms: now_ms }
+}
+
+fn of_table(table: &TableDocument) -> Bound<'_> {
+    Bound { id: table.incarnation, capacity: &table.capacity, index: None }
+}
+
+fn of_index(index: &Index) -> Bound<'_> {
+    Bound { id: index.id, capacity: &index.capacity, index: Some(&index.name) }
+}
+
+/// Units a second; `None`: not bounded.
+fn rate(capacity: &Capacity, kind: Kind) -> Option<f64> {
+    let units = match (capacity.on_demand, kind) {
+        (true, Kind::Read) => capacity.max_read?,
+        (true, Kind::Write) => capacity.max_write?,
+        (false, Kind::Read) => capacity.provisioned.read,
+        (false, Kind::Write) => capacity.provisioned.write,
+    };
+    Some(units as f64)
+}
+
+fn throttled(bound: &Bound<'_>, kind: Kind, table_arn: &str) -> ApiError {
+    let on_demand = bound.capacity.on_demand;
+    let reason = match (bound.index.is_some(), kind, on_demand) {
+        (false, Kind::Read, false) => "TableReadProvisionedThroughputExceeded",
+        (false, Kind::Write, false) => "TableWriteProvisionedThroughputExceeded",
+        (true, Kind::Read, false) => "IndexReadProvisionedThroughputExceeded",
+        (true, Kind::Write, false) => "IndexWriteProvisionedThroughputExceeded",
+        (false, Kind::Read, true) => "TableReadMaxOnDemandThroughputExceeded",
+        (false, Kind::Write, true) => "TableWriteMaxOnDemandThroughputExceeded",
+        (true, Kind::Read, true) => "IndexReadMaxOnDemandThroughputExceeded",
+        (true, Kind::Write, true) => "IndexWriteMaxOnDemandThroughputExceeded",
+    };
+    let resource = match bound.index {
+        Some(index) => format!("{table_arn}/index/{index}"),
+        None => table_arn.to_owned(),
+    };
+    let (code, message) = match (on_demand, bound.index) {
+        (true, _) => {
+            (Code::Throttling, "Throughput exceeds the maximum OnDemandThroughput configured on table or index")
+        }
+        (false, None) => (
+            Code::ProvisionedThroughputExceeded,
+            "The level of configured provisioned throughput for the table was exceeded. Consider increasing your \
+             provisioning level with the UpdateTable API.",
+        ),
+        (false, Some(_)) => (
+            Code::ProvisionedThroughputExceeded,
+            "The level of configured provisioned throughput for one or more global secondary indexes of the table was \
+             exceeded. Consider increasing your provisioning level for the under-provisioned global secondary indexes \
+             with the UpdateTable API",
+        ),
+    };
+    ApiError { throttling: vec![ThrottlingReason { reason, resource }], ..ApiError::new(code, message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_keeps_300_seconds_and_no_more() {
+        let mut bucket = full(5.0, 0);
+        assert_eq!(bucket.tokens, 1500.0);
+        bucket.tokens = 0.0;
+        bucket.refill(5.0, 2_000);
+        assert_eq!(bucket.tokens, 10.0);
+        bucket.refill(5.0, 10_000_000);
+        assert_eq!(bucket.tokens, 1500.0);
+    }
+}
