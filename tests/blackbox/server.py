@@ -16,12 +16,15 @@ BINARY = os.environ.get("TRADEWIND_BIN") or str(pathlib.Path(__file__).parents[2
 class Server:
     """One `tradewind dev` process that has written its ready file."""
 
-    def __init__(self, *arguments, port=0, within=30.0, environment=None, credentials=(ACCESS_KEY, SECRET_KEY)):
+    def __init__(
+        self, *arguments, port=0, within=30.0, environment=None, credentials=(ACCESS_KEY, SECRET_KEY), under=()
+    ):
+        """`under` is a program that runs ours, such as a tracer."""
         self.folder = tempfile.TemporaryDirectory(prefix="tradewind-test-")
         self.ready_file = pathlib.Path(self.folder.name) / "ready.json"
         self.log = open(pathlib.Path(self.folder.name) / "stderr", "w+b")
         self.credentials = credentials
-        command = [BINARY, "dev", "--port", str(port), "--ready-file", str(self.ready_file), *arguments]
+        command = [*under, BINARY, "dev", "--port", str(port), "--ready-file", str(self.ready_file), *arguments]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -52,7 +55,8 @@ class Server:
 
     @property
     def pid(self):
-        return self.process.pid
+        """Of ours, also when another program runs it."""
+        return self.ready["pid"]
 
     def port(self, region="all"):
         return self.ready["ports"][region]
@@ -64,7 +68,7 @@ class Server:
     def stop(self, how=signal.SIGTERM, within=10.0):
         """Asks the process to end and returns its exit code."""
         if self.process.poll() is None:
-            self.process.send_signal(how)
+            os.kill(self.pid, how)
         return self.process.wait(timeout=within)
 
     def kill(self):

@@ -51,11 +51,14 @@ def test_the_walkthrough_does_what_it_says(server):
     outputs = shown.split(f"{END_OF_STEP}\n")
     assert code == 0, f"step {len(outputs)} fails:\n{walkthrough[len(outputs) - 1].commands}\n{shown}"
     for step, output in zip(walkthrough, outputs):
-        assert step.output is None or shows(step.output, output), f"{step.commands}\nshows\n{output}\nnot\n{step.output}"
+        if step.output is not None and not shows(step.output, output):
+            pytest.fail(f"{step.commands}\nshows\n\n{output}\nnot\n\n{step.output}", pytrace=False)
 
 
 def test_an_output_that_differs_is_noticed():
     assert shows("a  b\n…\nz\n", "a b\nc\nd\nz")
     assert shows("…\n", "")
+    assert shows("at …: ok\n", "at 9:30: ok\n")
+    assert not shows("at …: ok\n", "at 9:30: bad\n")
     assert not shows("a\n", "b\n")
     assert not shows("a\n…\nz\n", "a\nc\n")

@@ -1,6 +1,6 @@
 """Reads a walkthrough out of a Markdown file: its `sh` blocks, each with the `text` block that shows its output, if any.
 
-In an expected output a line of `…` alone stands for any lines, and runs of spaces for each other.
+In an expected output `…` stands for any text, and on a line of its own for any lines; runs of spaces are all the same.
 """
 
 import re
@@ -33,4 +33,8 @@ def _matches(expected, actual):
         return not actual
     if expected[0] == "…":
         return any(_matches(expected[1:], actual[skipped:]) for skipped in range(len(actual) + 1))
-    return bool(actual) and expected[0] == actual[0] and _matches(expected[1:], actual[1:])
+    return bool(actual) and _line_matches(expected[0], actual[0]) and _matches(expected[1:], actual[1:])
+
+
+def _line_matches(expected, actual):
+    return re.fullmatch(".*".join(map(re.escape, expected.split("…"))), actual) is not None

@@ -10,6 +10,6 @@ mod peer;
 mod replicator;
 mod sender;
 
-pub use local::{Chaos, LocalPeer};
+pub use local::{Chaos, LocalPeer, Trouble};
 pub use peer::{Peer, PeerError};
 pub use replicator::{LinkStatus, Replicator};

@@ -50,6 +50,18 @@ fn idle_partitions_let_tombstones_go() -> Told {
     Ok(())
 }
 
+/// B has one partition, A has three, and only the first has announced itself: B knows nothing of A as a whole.
+#[test]
+fn what_never_announced_is_not_seen() -> Told {
+    let mut world = World::told([3, 1, 1]);
+    world.raise_all()?;
+    world.pass_from(0, 0, 1)?;
+    assert_eq!(world.seen(1, 0), Hlc::ZERO);
+    world.pass(0, 1)?;
+    assert_eq!(world.seen(1, 0).ms(), world.now_ms(0));
+    world.finish()
+}
+
 /// A's stable has passed B's delete and the tombstone is gone; A crashes and puts. What A knew when it pruned must go with
 /// the put, or B, whose stable is behind, logs a conflict between a delete and a put that followed it.
 #[test]
@@ -77,7 +89,30 @@ fn stable_never_goes_back() -> Told {
     Ok(())
 }
 
-/// The same, with a replica that is new in between: what stable would be now is zero, what it was stays.
+/// A has dropped the tombstone and put; B applies that and puts again; C, which still has the tombstone, hears of B's put
+/// first. B's row must have kept what A's put carried, or C logs a conflict.
+#[test]
+fn a_row_keeps_the_stable_it_carried() -> Told {
+    let mut world = World::told([1, 1, 1]);
+    world.put(2, 0, "1")?;
+    world.advance(10);
+    world.delete(2, 0)?;
+    world.sync()?;
+    world.advance(1000);
+    world.raise_all()?;
+    world.sync()?;
+    world.prune_region(0)?;
+    assert!(world.row(0, 0).is_none() && world.row(2, 0).is_some(), "A has pruned, C has not");
+    world.put(0, 0, "2")?;
+    world.pass(0, 1)?;
+    world.put(1, 0, "3")?;
+    world.pass(1, 2)?;
+    assert_eq!(world.item(2, 0), value(0, "3"));
+    assert!(world.conflicts(2).is_empty());
+    world.finish()
+}
+
+/// A replica is new after a prune: what stable would be now is zero, what it was stays.
 #[test]
 fn stable_stays_when_a_replica_joins() -> Told {
     let mut world = World::told([1, 2, 1]);
@@ -108,7 +143,11 @@ fn batch_gap_is_refused() -> Told {
     assert_eq!((world.item(1, 0), world.item(1, 1)), (None, None), "neither the lost nor what came after it");
     world.dispatch(0, 1)?;
     world.deliver_all()?;
-    assert_eq!((world.item(1, 0), world.item(1, 1)), (value(0, "1"), value(1, "2")), "it begins where the gap began");
+    assert_eq!(
+        (world.item(1, 0), world.item(1, 1)),
+        (value(0, "1"), value(1, "2")),
+        "it begins where the gap began"
+    );
     world.finish()
 }
 
@@ -210,7 +249,10 @@ fn conflict_names_both_origins() -> Told {
         let [conflict] = &conflicts[..] else { panic!("{conflicts:?}") };
         let winner = conflict.winner.as_ref().expect("there was another write");
         assert_eq!((conflict.loser.version.origin, winner.version.origin), (region(0), region(1)));
-        assert_eq!((conflict.loser.item.clone(), winner.item.clone()), (value(0, "older"), value(0, "newer")));
+        assert_eq!(
+            (conflict.loser.item.clone(), winner.item.clone()),
+            (value(0, "older"), value(0, "newer"))
+        );
         assert_eq!(conflict.kind, Kind::Conflict);
     }
     world.finish()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tradewind_testing::simulation::{Broken, run};
+use tradewind_testing::simulation::{Broken, Finished, run};
 
 /// Of seeds from `from` on, the failures.
 fn failures(from: u64, count: u64) -> Vec<String> {
@@ -10,7 +10,12 @@ fn failures(from: u64, count: u64) -> Vec<String> {
     std::thread::scope(|scope| {
         let part = |first: u64| {
             let seeds = (from + first..from + count).step_by(threads as usize);
-            scope.spawn(move || seeds.filter_map(|seed| run(seed, None).err()).map(|failure| failure.to_string()).collect::<Vec<_>>())
+            scope.spawn(move || {
+                seeds
+                    .filter_map(|seed| run(seed, None).err())
+                    .map(|failure| failure.to_string())
+                    .collect::<Vec<_>>()
+            })
         };
         let parts: Vec<_> = (0..threads).map(part).collect();
         parts.into_iter().flat_map(|part| part.join().expect("failures are values")).collect()
@@ -24,14 +29,20 @@ fn number(variable: &str) -> Option<u64> {
 #[test]
 fn five_hundred_seeds() {
     if let Some(seed) = number("TRADEWIND_SEED") {
-        match run(seed, None) {
-            Ok(finished) => println!("{}\n{} writes, hash {:016x}", finished.trace.join("\n"), finished.writes, finished.hash),
-            Err(failure) => panic!("{failure}"),
-        }
-        return;
+        return one_seed(seed);
     }
     let failures = failures(0, number("TRADEWIND_SEEDS").unwrap_or(500));
     assert!(failures.is_empty(), "{} seeds fail; the first:\n{}", failures.len(), failures[0]);
+}
+
+fn one_seed(seed: u64) {
+    match run(seed, None) {
+        Ok(finished) => {
+            let Finished { hash, writes, trace, .. } = finished;
+            println!("{}\n{writes} writes, hash {hash:016x}", trace.join("\n"));
+        }
+        Err(failure) => panic!("{}\nseed {seed} violates {}", failure.trace.join("\n"), failure.violation),
+    }
 }
 
 #[test]
@@ -48,10 +59,15 @@ fn the_same_seed_gives_the_same_trace() {
 fn the_weather_is_bad_enough() {
     let mut counts = BTreeMap::<&str, usize>::new();
     for seed in 0..50 {
-        run(seed, None).unwrap().counts.into_iter().for_each(|(what, count)| *counts.entry(what).or_default() += count);
+        run(seed, None)
+            .unwrap()
+            .counts
+            .into_iter()
+            .for_each(|(what, count)| *counts.entry(what).or_default() += count);
     }
     println!("{counts:#?}");
-    let rare: Vec<_> = REACHED.iter().filter(|what| counts.get(*what).is_none_or(|count| *count < 20)).collect();
+    let rare: Vec<_> =
+        REACHED.iter().filter(|what| counts.get(*what).is_none_or(|count| *count < 20)).collect();
     assert!(rare.is_empty(), "hardly ever: {rare:?} of {counts:#?}");
 }
 

@@ -66,7 +66,8 @@ impl Broken {
             }
             (Broken::SameIsNoChange, Op::Write(mut write)) => {
                 let stored = current.get(&write.key).and_then(Option::as_ref);
-                if matches!(&write.action, Action::Put(new) if stored.and_then(|row| row.item.as_ref()) == Some(new)) {
+                if matches!(&write.action, Action::Put(new) if stored.and_then(|row| row.item.as_ref()) == Some(new))
+                {
                     write.action = Action::Check;
                 }
                 Op::Write(write)
@@ -108,7 +109,9 @@ impl Broken {
     /// Before a batch is sent.
     pub(super) fn batch(self, batch: &mut Arrival, announcement: &Announcement) {
         match self {
-            Broken::WatermarkBeforeItsSequence => batch.watermark = batch.watermark.max(announcement.watermark),
+            Broken::WatermarkBeforeItsSequence => {
+                batch.watermark = batch.watermark.max(announcement.watermark)
+            }
             Broken::ChangesForgetStable => {
                 batch.changes.iter_mut().for_each(|(_, change)| change.stable = Hlc::ZERO);
             }

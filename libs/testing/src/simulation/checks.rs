@@ -25,7 +25,8 @@ impl World {
         let mut logged = BTreeSet::new();
         for row in rows {
             let conflict = row.value.as_ref().and_then(|value| Conflict::decode(&row.key, value));
-            logged.insert(self.check_conflict(&conflict.expect("a group encodes what it commits"), expected)?);
+            logged
+                .insert(self.check_conflict(&conflict.expect("a group encodes what it commits"), expected)?);
         }
         Property::ConflictsAreTrue.check(logged == expected.conflicts, || {
             format!("logged (loser, winner) {logged:?}, but there were {:?}", expected.conflicts)
@@ -56,7 +57,11 @@ impl World {
     }
 
     /// The rows on disk are the ones that the history expects.
-    pub(super) fn check_rows(&self, place: Place, rows: &BTreeMap<usize, Option<WriteId>>) -> Result<(), Violation> {
+    pub(super) fn check_rows(
+        &self,
+        place: Place,
+        rows: &BTreeMap<usize, Option<WriteId>>,
+    ) -> Result<(), Violation> {
         for (key, write) in rows {
             let stored = self.row(place.region, *key);
             let expected = write.map(|id| &self.history.writes[id]);
@@ -65,8 +70,9 @@ impl World {
                 (Some(row), Some(write)) => Some(row.version) == write.version && row.item == write.value,
                 _ => false,
             };
-            Property::NewestWins
-                .check(same, || format!("{place} k{key} is {stored:?} and should be write {write:?} {expected:?}"))?;
+            Property::NewestWins.check(same, || {
+                format!("{place} k{key} is {stored:?} and should be write {write:?} {expected:?}")
+            })?;
         }
         Ok(())
     }
@@ -99,11 +105,14 @@ impl World {
         before: Option<&LinkState>,
     ) -> Result<(), Violation> {
         let node = self.nodes.iter().find(|node| node.table.incarnation == source.incarnation);
-        let log = &node.expect("links come from the simulation's regions").partitions[source.number as usize].log;
+        let log =
+            &node.expect("links come from the simulation's regions").partitions[source.number as usize].log;
         let range = self.nodes[place.region].partitions[place.partition].range;
         let passed = before.map(|link| link.cursor).unwrap_or_default().0 as usize;
-        let (cursor, ours) = (link.cursor.0 as usize, |logged: &&Logged| logged.version.origin == source.region);
-        Property::SameLog.check(cursor <= log.len(), || format!("{place} is at {cursor} of {}", log.len()))?;
+        let (cursor, ours) =
+            (link.cursor.0 as usize, |logged: &&Logged| logged.version.origin == source.region);
+        Property::SameLog
+            .check(cursor <= log.len(), || format!("{place} is at {cursor} of {}", log.len()))?;
         for logged in log[passed..cursor].iter().filter(ours) {
             let concerns = range.contains(self.history.keys[self.history.writes[logged.write].key].hash());
             let applied = !concerns || self.history.knows(place.region, logged.write);
@@ -111,7 +120,8 @@ impl World {
         }
         for logged in log[cursor..].iter().filter(ours) {
             let holds = logged.version.hlc > link.watermark;
-            Property::WatermarkHolds.check(holds, || format!("{place} was promised {}: {logged:?}", link.watermark))?;
+            Property::WatermarkHolds
+                .check(holds, || format!("{place} was promised {}: {logged:?}", link.watermark))?;
         }
         Ok(())
     }
@@ -122,26 +132,32 @@ impl World {
         let number = here.partitions[place.partition].range.number;
         let source = Source { region: here.region, incarnation: here.table.incarnation, number };
         let links = self.nodes.iter().flat_map(|node| &node.partitions);
-        let promised = links.filter_map(|partition| partition.durable.links.get(&source)).map(|link| link.watermark);
+        let promised =
+            links.filter_map(|partition| partition.durable.links.get(&source)).map(|link| link.watermark);
         let Some(promised) = promised.max() else { return Ok(()) };
-        let broken = log.iter().find(|logged| logged.version.origin == here.region && logged.version.hlc <= promised);
-        Property::WatermarkHolds.check(broken.is_none(), || format!("{place} promised {promised}, then {broken:?}"))
+        let broken =
+            log.iter().find(|logged| logged.version.origin == here.region && logged.version.hlc <= promised);
+        Property::WatermarkHolds
+            .check(broken.is_none(), || format!("{place} promised {promised}, then {broken:?}"))
     }
 
     /// Stable never goes back, and every region has applied what lies below it.
     pub(super) fn check_stable(&self, place: Place, before: &State) -> Result<(), Violation> {
         let partition = &self.nodes[place.region].partitions[place.partition];
         let stable = partition.durable.stable;
-        Property::StableHolds
-            .check(stable >= before.stable, || format!("{place} goes from {} back to {stable}", before.stable))?;
+        Property::StableHolds.check(stable >= before.stable, || {
+            format!("{place} goes from {} back to {stable}", before.stable)
+        })?;
         if stable == before.stable {
             return Ok(());
         }
         for (id, write, version) in self.history.committed() {
-            let below = version.hlc <= stable && partition.range.contains(self.history.keys[write.key].hash());
+            let below =
+                version.hlc <= stable && partition.range.contains(self.history.keys[write.key].hash());
             let lacking = (0..self.nodes.len()).find(|region| below && !self.history.knows(*region, id));
-            Property::StableHolds
-                .check(lacking.is_none(), || format!("{place} has stable {stable}, {lacking:?} lacks write {id}"))?;
+            Property::StableHolds.check(lacking.is_none(), || {
+                format!("{place} has stable {stable}, {lacking:?} lacks write {id}")
+            })?;
         }
         Ok(())
     }

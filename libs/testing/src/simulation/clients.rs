@@ -57,7 +57,8 @@ impl World {
     /// Puts one write, or a transaction of several in one partition, into its queue.
     pub(super) fn ask(&mut self, region: usize, asks: Vec<(usize, Ask)>) -> Vec<WriteId> {
         let place = self.place_of(region, asks[0].0);
-        let (ids, writes): (Vec<_>, Vec<_>) = asks.into_iter().map(|(key, ask)| self.write(region, key, ask)).unzip();
+        let (ids, writes): (Vec<_>, Vec<_>) =
+            asks.into_iter().map(|(key, ask)| self.write(region, key, ask)).unzip();
         let op = match <[Write; 1]>::try_from(writes) {
             Ok([write]) => Op::Write(write),
             Err(writes) => Op::Transact(writes),
@@ -97,19 +98,9 @@ impl World {
         self.enqueue(place, Op::Raise, From::House);
     }
 
-    /// Asks for the removal of the tombstones that stable allows as things stand now.
+    /// Asks for the removal of every tombstone: the partition itself must know which may go.
     pub(super) fn prune(&mut self, place: Place) {
-        let node = &self.nodes[place.region];
-        let Some(state) = &node.partitions[place.partition].live else { return };
-        let stable = match self.broken {
-            Some(super::Broken::TombstonesGoAtOnce) => state.max_hlc,
-            _ => state.stable_now(&node.table, node.region),
-        };
-        if state.tombstones == 0 || stable == Hlc::ZERO {
-            return;
-        }
-        let mut tombstones = self.tombstones(place);
-        tombstones.retain(|(hlc, _)| *hlc <= stable);
+        let tombstones = self.tombstones(place);
         if !tombstones.is_empty() {
             self.enqueue(place, Op::Prune(tombstones), From::House);
         }

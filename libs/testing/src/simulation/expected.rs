@@ -99,7 +99,11 @@ impl<'a> Expected<'a> {
         let cursor = self.cursors.entry(arrival.source).or_default();
         let before = std::mem::replace(cursor, arrived.cursor());
         let applied = |sequence: &Sequence| *sequence > before && *sequence <= arrived.cursor();
-        arrival.changes.iter().filter(|(sequence, _)| applied(sequence)).try_for_each(|(_, change)| self.learn(change))
+        arrival
+            .changes
+            .iter()
+            .filter(|(sequence, _)| applied(sequence))
+            .try_for_each(|(_, change)| self.learn(change))
     }
 
     fn learn(&mut self, change: &Change) -> Result<(), Violation> {

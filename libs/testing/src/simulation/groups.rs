@@ -51,7 +51,8 @@ impl World {
     fn gather(&mut self, place: Place) -> Vec<Job> {
         let most = if self.weather.steps == 0 { usize::MAX } else { 1 + self.choices.below(8) };
         let waiting = &mut self.nodes[place.region].partitions[place.partition].waiting;
-        let prune = waiting.iter().position(|job| matches!(job.op, Op::Prune(_))).map_or(usize::MAX, |at| at + 1);
+        let prune =
+            waiting.iter().position(|job| matches!(job.op, Op::Prune(_))).map_or(usize::MAX, |at| at + 1);
         waiting.drain(..most.min(prune).min(waiting.len())).collect()
     }
 
@@ -103,7 +104,12 @@ impl World {
     }
 
     /// Sequences go on where the log ends; local versions lie above all that was there.
-    fn check_log(&self, place: Place, commit: &PartitionCommit, next: &State) -> Result<Vec<Logged>, Violation> {
+    fn check_log(
+        &self,
+        place: Place,
+        commit: &PartitionCommit,
+        next: &State,
+    ) -> Result<Vec<Logged>, Violation> {
         let partition = &self.nodes[place.region].partitions[place.partition];
         let durable = &partition.durable;
         let first = commit.first.0;
@@ -117,13 +123,15 @@ impl World {
         let mut log = Vec::new();
         for change in changes(commit) {
             let grows = change.version.origin != here || change.version.hlc > greatest;
-            Property::VersionsGrow.check(grows, || format!("{place} gives {} above {greatest}", change.version))?;
+            Property::VersionsGrow
+                .check(grows, || format!("{place} gives {} above {greatest}", change.version))?;
             greatest = greatest.max(change.version.hlc);
             let write = change.request.map(write_of).expect("every write of the simulation has its id");
             log.push(Logged { version: change.version, write });
         }
-        Property::VersionsGrow
-            .check(next.max_hlc >= greatest, || format!("{place} has {greatest}, its clock is {}", next.max_hlc))?;
+        Property::VersionsGrow.check(next.max_hlc >= greatest, || {
+            format!("{place} has {greatest}, its clock is {}", next.max_hlc)
+        })?;
         Ok(log)
     }
 
@@ -165,9 +173,15 @@ impl World {
         let reached = [
             ("stable rises", decided.next.stable > durable.stable),
             ("a conflict is logged", !decided.losers.is_empty()),
-            ("a tombstone goes", decided.next.tombstones < durable.tombstones && decided.next.next == durable.next),
+            (
+                "a tombstone goes",
+                decided.next.tombstones < durable.tombstones && decided.next.next == durable.next,
+            ),
             ("an outcome is unknown", matches!(fault, WriteFault::AnswerLost | WriteFault::RequestLost)),
-            ("a write knows what stable hides", decided.next.stable > Hlc::ZERO && !decided.written.is_empty()),
+            (
+                "a write knows what stable hides",
+                decided.next.stable > Hlc::ZERO && !decided.written.is_empty(),
+            ),
         ];
         reached.iter().filter(|(_, reached)| *reached).for_each(|(what, _)| self.trace.count(what));
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tradewind_model::{Item, ItemKey, Region, Version};
+use tradewind_model::{Item, ItemKey, Version};
 
 /// A write's number in the order in which clients asked for it; it travels with the change as its request id.
 pub type WriteId = usize;
@@ -113,17 +113,6 @@ impl History {
 
     /// The committed writes, acknowledged or not.
     pub fn committed(&self) -> impl Iterator<Item = (WriteId, &Write, Version)> {
-        let with_version = |(id, write)| Write::version_of(write).map(|version| (id, write, version));
-        self.writes.iter().enumerate().filter_map(with_version)
-    }
-
-    pub fn region(&self, index: usize) -> Region {
-        super::table::region(index)
-    }
-}
-
-impl Write {
-    fn version_of(&self) -> Option<Version> {
-        self.version
+        self.writes.iter().enumerate().filter_map(|(id, write)| Some((id, write, write.version?)))
     }
 }

@@ -174,7 +174,8 @@ impl World {
                 partition.waiting.push_back(Job { op, from: From::Batch(number) });
             }
         }
-        self.deliveries.insert(number, Delivery { link, attempt, expected: concerned.len(), answers: Vec::new() });
+        self.deliveries
+            .insert(number, Delivery { link, attempt, expected: concerned.len(), answers: Vec::new() });
     }
 
     /// A partition has answered its part of a batch, durably.

@@ -95,7 +95,10 @@ impl Node {
     }
 
     pub fn position(&self, hash: u64) -> usize {
-        self.partitions.iter().position(|partition| partition.range.contains(hash)).expect("ranges cover every hash")
+        self.partitions
+            .iter()
+            .position(|partition| partition.range.contains(hash))
+            .expect("ranges cover every hash")
     }
 
     pub fn overlapping(&self, from: u64, to: u64) -> Vec<usize> {

@@ -22,12 +22,17 @@ pub struct Finished {
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("seed {seed} violates {violation}\n{}", tail.join("\n"))]
+#[error("seed {seed} violates {violation}\n{}", self.tail().join("\n"))]
 pub struct Failure {
     pub seed: u64,
     pub violation: Violation,
-    /// The end of the trace.
-    pub tail: Vec<String>,
+    pub trace: Vec<String>,
+}
+
+impl Failure {
+    fn tail(&self) -> &[String] {
+        &self.trace[self.trace.len().saturating_sub(TAIL)..]
+    }
 }
 
 /// Runs the seed's world to its end, with `broken` rules if any.
@@ -38,13 +43,9 @@ pub fn run(seed: u64, broken: Option<Broken>) -> Result<Finished, Box<Failure>> 
         let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(Violation { property: Property::NoPanic, detail: said.unwrap_or_default() })
     });
-    let lines = world.trace_lines();
     match outcome {
         Ok(()) => Ok(world.finished()),
-        Err(violation) => {
-            let tail = lines[lines.len().saturating_sub(TAIL)..].to_vec();
-            Err(Box::new(Failure { seed, violation, tail }))
-        }
+        Err(violation) => Err(Box::new(Failure { seed, violation, trace: world.trace.lines().to_vec() })),
     }
 }
 

@@ -49,6 +49,12 @@ impl World {
         self.between(from, to).into_iter().try_for_each(|name| self.sync_link(name))
     }
 
+    /// The same for one partition of the source.
+    pub fn pass_from(&mut self, from: usize, partition: usize, to: usize) -> Result<(), Violation> {
+        let names = self.between(from, to).into_iter().filter(|name| name.from.partition == partition);
+        names.collect::<Vec<_>>().into_iter().try_for_each(|name| self.sync_link(name))
+    }
+
     /// Every link from one region to another sends one batch, which stays under way.
     pub fn dispatch(&mut self, from: usize, to: usize) -> Result<(), Violation> {
         for name in self.between(from, to) {
@@ -99,7 +105,8 @@ impl World {
     pub fn count_another_replica(&mut self) {
         let joiner = Region::new("joiner").expect("a valid name");
         for node in &mut self.nodes {
-            let replica = Replica { status: ReplicaStatus::Creating, ..node.table.replicas[&node.region].clone() };
+            let replica =
+                Replica { status: ReplicaStatus::Creating, ..node.table.replicas[&node.region].clone() };
             node.table.replicas.insert(joiner, replica);
         }
     }

@@ -51,11 +51,15 @@ impl World {
         for (id, write) in self.history.writes.iter().enumerate().filter(|(_, write)| write.acknowledged) {
             let Some(version) = write.version else {
                 // An expiry that found nothing to delete.
-                Property::NoSilentLoss.check(write.expires, || format!("write {id} was acknowledged, not committed"))?;
+                Property::NoSilentLoss
+                    .check(write.expires, || format!("write {id} was acknowledged, not committed"))?;
                 continue;
             };
             let last = self.last_write(write.key).is_some_and(|(greatest, _)| greatest == version);
-            let kept = last || write.logged || overwritten.contains_key(&id) || self.lost_to_its_equal(write, version);
+            let kept = last
+                || write.logged
+                || overwritten.contains_key(&id)
+                || self.lost_to_its_equal(write, version);
             Property::NoSilentLoss.check(kept, || format!("write {id} is lost: {write:?}"))?;
         }
         Ok(())
@@ -86,7 +90,8 @@ impl World {
         let counted = self.nodes[place.region].partitions[place.partition].durable.tombstones;
         let waiting = self.tombstones(place).len();
         let rows = (0..self.history.keys.len()).filter(|key| self.place_of(place.region, *key) == place);
-        let rows = rows.filter(|key| self.row(place.region, *key).is_some_and(|row| row.item.is_none())).count();
+        let rows =
+            rows.filter(|key| self.row(place.region, *key).is_some_and(|row| row.item.is_none())).count();
         Property::TombstonesGo.check((counted, waiting, rows) == (0, 0, 0), || {
             format!("{place} counts {counted}, lists {waiting} and has {rows} tombstones")
         })

@@ -69,7 +69,7 @@ impl Weather {
             commit_fault: choices.pick(&[0, 2, 10]),
             skew: choices.pick(&[0, 10, 30]),
             // Beyond 500 ms a region's versions are from the future elsewhere.
-            skew_most_ms: choices.pick(&[0, 240, 240, 240, 1500]),
+            skew_most_ms: choices.pick(&[0, 240, 240, 3000]),
             page: choices.pick(&[1, 3, 1000]),
             pipeline: choices.pick(&[0, 0, 30]),
             brisk: choices.pick(&[0, 40, 80]),

@@ -82,10 +82,6 @@ impl World {
         self.time_ms += ms;
     }
 
-    pub fn trace_lines(&self) -> &[String] {
-        self.trace.lines()
-    }
-
     pub(super) fn note(&mut self, line: String) {
         self.trace.line(format!("{:>6} {line}", self.time_ms - BEGIN_MS));
     }

@@ -1,0 +1,45 @@
+-- What wrk sends: PutItem, GetItem or UpdateItem (argument 1) of items of about 300 bytes, each connection over keys of its
+-- own, with a header in the shape of a signature. Item k is one of KEYS; puts go through all of them, so that gets find them.
+
+local KEYS = 20000
+local operation, first = "put", 0
+
+local headers = {
+  ["Content-Type"] = "application/x-amz-json-1.0",
+  ["Authorization"] = "AWS4-HMAC-SHA256 Credential=speed/20250101/us-east-1/dynamodb/aws4_request, "
+    .. "SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature=" .. string.rep("0", 64),
+  ["X-Amz-Date"] = "20250101T000000Z",
+}
+
+local targets = { put = "PutItem", get = "GetItem", update = "UpdateItem" }
+local filler = string.rep("x", 240)
+local next_key = 0
+
+local bodies = {
+  put = function(key)
+    return '{"TableName":"speed","Item":{"id":{"S":"' .. key .. '"},"count":{"N":"1"},"body":{"S":"' .. filler .. '"}}}'
+  end,
+  get = function(key)
+    return '{"TableName":"speed","Key":{"id":{"S":"' .. key .. '"}}}'
+  end,
+  update = function(key)
+    return '{"TableName":"speed","Key":{"id":{"S":"' .. key .. '"}},"UpdateExpression":"SET #c = #c + :one",'
+      .. '"ExpressionAttributeNames":{"#c":"count"},"ExpressionAttributeValues":{":one":{"N":"1"}}}'
+  end,
+}
+
+function init(arguments)
+  operation = arguments[1] or "put"
+  headers["X-Amz-Target"] = "DynamoDB_20120810." .. targets[operation]
+end
+
+function request()
+  next_key = (next_key + 1) % KEYS
+  return wrk.format("POST", "/", headers, bodies[operation](string.format("item-%016d", next_key)))
+end
+
+function done(summary)
+  local errors = summary.errors
+  local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
+  io.write(string.format("RESULT %d %d %d\n", summary.requests, summary.duration, failed))
+end
