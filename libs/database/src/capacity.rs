@@ -51,7 +51,8 @@ pub fn of_write(
 ) -> Capacity {
     let factor = if transactional { 2.0 } else { 1.0 };
     let size = |item: Option<ItemRef<'_>>| item.map_or(0, |item| item.size());
-    let mut capacity = Capacity { write: factor * write_units(size(old).max(size(new))), ..Capacity::default() };
+    let mut capacity =
+        Capacity { write: factor * write_units(size(old).max(size(new))), ..Capacity::default() };
     for index in &table.indexes {
         let write = factor * index_units(table, index, key, old, new);
         if write > 0.0 {

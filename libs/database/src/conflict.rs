@@ -77,7 +77,9 @@ fn kind_code(kind: Kind) -> u8 {
 }
 
 fn kind_of(code: u8) -> Option<Kind> {
-    [Kind::Conflict, Kind::Expired, Kind::Late, Kind::Evicted].into_iter().find(|kind| kind_code(*kind) == code)
+    [Kind::Conflict, Kind::Expired, Kind::Late, Kind::Evicted]
+        .into_iter()
+        .find(|kind| kind_code(*kind) == code)
 }
 
 fn put_run(out: &mut BytesMut, bytes: &[u8]) {

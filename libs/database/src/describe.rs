@@ -3,7 +3,7 @@
 use tradewind_engine::{Documents, Engine};
 use tradewind_model::KeySchema;
 use tradewind_wire::ApiError;
-use tradewind_wire::request::table::{BillingMode, IndexKeys, OnDemandThroughput, ListTables};
+use tradewind_wire::request::table::{BillingMode, IndexKeys, ListTables, OnDemandThroughput};
 use tradewind_wire::response::table::{
     ClassDescription, EncryptionDescription, GlobalIndexDescription, IndexStatus, LocalIndexDescription,
     ReplicaDescription, ReplicaStatus, TableDescription, TablePage, TableStatus, ThroughputDescription,
@@ -94,7 +94,8 @@ impl<E: Engine + Documents> Database<E> {
 }
 
 fn status(document: &TableDocument) -> TableStatus {
-    let changing = document.replicas.values().any(|replica| replica.status != document::ReplicaStatus::Active);
+    let changing =
+        document.replicas.values().any(|replica| replica.status != document::ReplicaStatus::Active);
     let filling = document.indexes.iter().any(|index| index.status != document::IndexStatus::Active);
     match document.status {
         document::TableStatus::Creating => TableStatus::Creating,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tradewind_engine::{Documents, Engine, Space};
+use tradewind_model::ItemKey;
 use tradewind_model::key::after_prefix;
-use tradewind_model::{ItemKey};
 use tradewind_wire::ApiError;
 
 use crate::control::unavailable;
@@ -90,7 +90,12 @@ impl<E: Engine + Documents> Database<E> {
         Ok(())
     }
 
-    async fn fill(&self, table: &Arc<Table<E>>, document: &TableDocument, index: &str) -> Result<(), ApiError> {
+    async fn fill(
+        &self,
+        table: &Arc<Table<E>>,
+        document: &TableDocument,
+        index: &str,
+    ) -> Result<(), ApiError> {
         let prefix = document.incarnation.as_bytes();
         let end = after_prefix(prefix);
         let mut from = prefix.to_vec();
@@ -145,7 +150,8 @@ impl<E: Engine + Documents> Database<E> {
                 continue;
             }
             let action = Action::Expire { attribute: ttl.attribute.clone(), now_s };
-            let write = Write { key: key.clone(), action, condition: None, item_on_failure: false, request: None };
+            let write =
+                Write { key: key.clone(), action, condition: None, item_on_failure: false, request: None };
             if let Answer::Written(Ok(written)) = table.submit(&key, Op::Write(write)).await?
                 && written.old.is_some()
                 && written.new.is_none()

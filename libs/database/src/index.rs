@@ -88,12 +88,7 @@ pub fn check(table: &TableDocument, item: ItemRef<'_>) -> Result<(), ApiError> {
     })
 }
 
-fn check_keys(
-    index: &str,
-    keys: &[KeyAttribute],
-    most: usize,
-    item: ItemRef<'_>,
-) -> Result<(), ApiError> {
+fn check_keys(index: &str, keys: &[KeyAttribute], most: usize, item: ItemRef<'_>) -> Result<(), ApiError> {
     keys.iter().try_for_each(|key| match item.get(&key.name) {
         Some(value) => check_key(index, key, most, value),
         None => Ok(()),

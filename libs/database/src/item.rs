@@ -54,7 +54,9 @@ fn build_key<'a>(
     let partition_key = not_empty(&table.keys.hash, partition_key)?;
     let sort_key = sort_key.map(|(range, value)| not_empty(range, value)).transpose()?.unwrap_or_default();
     if partition_key.len() > MAX_PARTITION_KEY_BYTES {
-        return Err(ApiError::invalid_value("Size of hashkey has exceeded the maximum size limit of2048 bytes"));
+        return Err(ApiError::invalid_value(
+            "Size of hashkey has exceeded the maximum size limit of2048 bytes",
+        ));
     }
     if sort_key.len() > MAX_SORT_KEY_BYTES {
         return Err(ApiError::invalid_value(
@@ -93,7 +95,9 @@ pub fn check_updated(table: &TableDocument, item: ItemRef<'_>) -> Result<(), Api
     index::check(table, item).map_err(|error| {
         let mismatch = error.message.contains("Type mismatch for Index Key");
         if mismatch {
-            ApiError::validation("The update expression attempted to update the secondary index key to unsupported type")
+            ApiError::validation(
+                "The update expression attempted to update the secondary index key to unsupported type",
+            )
         } else {
             error
         }

@@ -121,8 +121,7 @@ fn lost(stored: &StoredItem, incoming: &StoredItem, incoming_wins: bool) -> Opti
     if stored.item == incoming.item {
         return None; // two deletes, or the same value twice
     }
-    let (loser, winner) =
-        if incoming_wins { (Loser::Stored, incoming) } else { (Loser::Incoming, stored) };
+    let (loser, winner) = if incoming_wins { (Loser::Stored, incoming) } else { (Loser::Incoming, stored) };
     Some((loser, if winner.expired { Kind::Expired } else { Kind::Conflict }))
 }
 

@@ -58,8 +58,7 @@ impl<E: Engine + Documents> Database<E> {
         match request.index {
             None => used.read = units,
             Some(index) => {
-                let of =
-                    if index.local { &mut used.local_indexes } else { &mut used.global_indexes };
+                let of = if index.local { &mut used.local_indexes } else { &mut used.global_indexes };
                 of.insert(index.name.clone(), Units { read: units, write: 0.0 });
             }
         }
@@ -186,12 +185,14 @@ pub(crate) fn find_index<'a>(
     consistent: bool,
 ) -> Result<Option<&'a Index>, ApiError> {
     let Some(name) = name else { return Ok(None) };
-    let index = table
-        .index(name)
-        .filter(|index| index.status != document::IndexStatus::Deleting)
-        .ok_or_else(|| ApiError::validation(format!("The table does not have the specified index: {name}")))?;
+    let index =
+        table.index(name).filter(|index| index.status != document::IndexStatus::Deleting).ok_or_else(
+            || ApiError::validation(format!("The table does not have the specified index: {name}")),
+        )?;
     if index.status == document::IndexStatus::Backfilling {
-        return Err(ApiError::validation(format!("Cannot read from backfilling global secondary index: {name}")));
+        return Err(ApiError::validation(format!(
+            "Cannot read from backfilling global secondary index: {name}"
+        )));
     }
     if consistent && !index.local {
         return Err(ApiError::validation("Consistent reads are not supported on global secondary indexes"));

@@ -161,7 +161,9 @@ impl<'a> KeysAsked<'a> {
             ));
         }
         if !keys.contains(&position) {
-            return Err(ApiError::validation("The provided starting key does not match the range key predicate"));
+            return Err(ApiError::validation(
+                "The provided starting key does not match the range key predicate",
+            ));
         }
         Ok(position)
     }
@@ -187,7 +189,8 @@ pub(crate) fn start_position(
     let invalid = |why: &str| ApiError::validation(format!("The provided starting key is invalid{why}"));
     let mismatch = || invalid(": The provided key element does not match the schema");
     let Some(index) = index else {
-        let key = item::key_of_key(table, start.as_ref()).map_err(|error| invalid(&format!(": {}", error.message)))?;
+        let key = item::key_of_key(table, start.as_ref())
+            .map_err(|error| invalid(&format!(": {}", error.message)))?;
         return Ok(key.stored(table.incarnation));
     };
     let key = item::key_of_item(table, start.as_ref()).map_err(|_| mismatch())?;

@@ -104,7 +104,9 @@ impl<E: Engine + Documents> Database<E> {
             let key = item::key_of_key(table, get.key.as_ref())
                 .map_err(|error| canceled_by(error, at, request.gets.len()))?;
             if !distinct.insert(key.stored(table.incarnation)) {
-                return Err(ApiError::validation("Transaction request cannot include multiple operations on one item"));
+                return Err(ApiError::validation(
+                    "Transaction request cannot include multiple operations on one item",
+                ));
             }
             keys.push(key.stored(table.incarnation));
         }
@@ -112,7 +114,9 @@ impl<E: Engine + Documents> Database<E> {
         let rows = self.rows(&refs).await?;
         let items: Vec<_> = rows.iter().map(|row| row.as_deref().and_then(StoredItem::item_of)).collect();
         if items.iter().flatten().map(|item| item.size()).sum::<usize>() > TRANSACTION_BYTES {
-            return Err(ApiError::validation("Member must have total size less than or equal to 4194304 bytes"));
+            return Err(ApiError::validation(
+                "Member must have total size less than or equal to 4194304 bytes",
+            ));
         }
         let mut output = TransactGetOutput::default();
         for ((item, get), table) in items.into_iter().zip(&request.gets).zip(&tables) {
@@ -141,7 +145,8 @@ pub(crate) fn merge_capacity(list: &mut Vec<Capacity>, used: Option<Capacity>) {
 }
 
 fn check_keys(table: &TableDocument, keys: &[Item]) -> Result<Vec<ItemKey>, ApiError> {
-    let keys: Vec<_> = keys.iter().map(|key| item::key_of_key(table, key.as_ref())).collect::<Result<_, _>>()?;
+    let keys: Vec<_> =
+        keys.iter().map(|key| item::key_of_key(table, key.as_ref())).collect::<Result<_, _>>()?;
     let mut distinct = HashSet::new();
     if !keys.iter().all(|key| distinct.insert(key)) {
         return Err(ApiError::validation("Provided list of item keys contains duplicates"));

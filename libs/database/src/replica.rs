@@ -56,7 +56,13 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     /// Where a link from `source` is to go on.
-    pub async fn link_position(&self, table: &str, source: Source, from: u64, to: u64) -> Result<Position, ApiError> {
+    pub async fn link_position(
+        &self,
+        table: &str,
+        source: Source,
+        from: u64,
+        to: u64,
+    ) -> Result<Position, ApiError> {
         let table = self.replica(table)?;
         let mut least: Option<Position> = None;
         for position in overlapping(&table.document(), from, to) {
@@ -113,11 +119,8 @@ impl<E: Engine + Documents> Database<E> {
         let document = table.document();
         let pin = |(range, answer): (&Range, &Answer)| {
             let Answer::Done { next, .. } = answer else { return None };
-            let source = Source {
-                region: self.region(),
-                incarnation: document.incarnation,
-                number: range.number,
-            };
+            let source =
+                Source { region: self.region(), incarnation: document.incarnation, number: range.number };
             Some(Pin { source, link: begin_at(Sequence(next.0 - 1), range.from, range.to) })
         };
         Ok(document.partitions.iter().zip(&answers).filter_map(pin).collect())
@@ -165,7 +168,12 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     /// A piece of the table's rows from `from` on, tombstones included.
-    pub async fn snapshot(&self, table: &str, from: Option<Vec<u8>>, limit: usize) -> Result<Snapshot, ApiError> {
+    pub async fn snapshot(
+        &self,
+        table: &str,
+        from: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Snapshot, ApiError> {
         const MAX_BYTES: usize = 1024 * 1024;
         let table = self.replica(table)?;
         let document = table.document();
@@ -219,7 +227,6 @@ impl<E: Engine + Documents> Database<E> {
         }
         Ok(more)
     }
-
 }
 
 fn begin_at(cursor: Sequence, from: u64, to: u64) -> LinkState {

@@ -78,7 +78,7 @@ impl<E: Engine + Documents> Database<E> {
         let attribute = request.attribute.clone();
         let document = self
             .change_alone(&name, |document| {
-                document.ttl = request.enabled.then(|| Ttl { attribute });
+                document.ttl = request.enabled.then_some(Ttl { attribute });
                 document.settings.ttl_changed_ms = Some(now_ms);
                 document.shared = Some(version);
                 Ok(())
@@ -107,7 +107,9 @@ impl<E: Engine + Documents> Database<E> {
         let table = self.existing(&document.name)?;
         for chunk in keys.chunks(500) {
             let mut parts = std::collections::BTreeMap::<usize, Vec<ItemKey>>::new();
-            chunk.iter().for_each(|key| parts.entry(table.position(key.hash())).or_default().push(key.clone()));
+            chunk
+                .iter()
+                .for_each(|key| parts.entry(table.position(key.hash())).or_default().push(key.clone()));
             for (position, keys) in parts {
                 table.owner(position).await?.submit(crate::partition::group::Op::Expiring(keys)).await?;
             }
@@ -132,9 +134,9 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     pub(crate) fn continuous_backups(&self, name: &str) -> Result<Answer, ApiError> {
-        let found = self.table(name).ok_or_else(|| {
-            ApiError::new(Code::TableNotFound, format!("Table not found: {name}"))
-        });
+        let found = self
+            .table(name)
+            .ok_or_else(|| ApiError::new(Code::TableNotFound, format!("Table not found: {name}")));
         found.map(|_| Answer::ContinuousBackups)
     }
 
@@ -142,7 +144,10 @@ impl<E: Engine + Documents> Database<E> {
         self.existing(name).map(|_| Answer::KinesisStreamingDestination { table: name.to_owned() })
     }
 
-    pub(crate) fn contributor_insights(&self, request: DescribeContributorInsights) -> Result<Answer, ApiError> {
+    pub(crate) fn contributor_insights(
+        &self,
+        request: DescribeContributorInsights,
+    ) -> Result<Answer, ApiError> {
         let document = self.existing(&request.table.name)?.document();
         if let Some(index) = request.index.as_ref().filter(|index| document.index(index).is_none()) {
             return Err(ApiError::resource_not_found(format!(
@@ -150,14 +155,19 @@ impl<E: Engine + Documents> Database<E> {
             )));
         }
         let table = request.table.name;
-        Ok(Answer::ContributorInsights(ContributorInsights { table, index: request.index, status: "DISABLED" }))
+        Ok(Answer::ContributorInsights(ContributorInsights {
+            table,
+            index: request.index,
+            status: "DISABLED",
+        }))
     }
 
     pub(crate) fn replica_auto_scaling(&self, name: &str) -> Result<Answer, ApiError> {
         let document = self.existing(name)?.document();
-        let replicas = document.replicas.iter().map(|(region, replica)| {
-            (region.to_string(), describe_replica(region.as_str(), replica).status)
-        });
+        let replicas = document
+            .replicas
+            .iter()
+            .map(|(region, replica)| (region.to_string(), describe_replica(region.as_str(), replica).status));
         Ok(Answer::ReplicaAutoScaling(ReplicaAutoScaling {
             table: name.to_owned(),
             status: self.describe(&document).status,
@@ -173,7 +183,10 @@ impl<E: Engine + Documents> Database<E> {
                 "Requested resource not found: ResourcArn: {arn} not found"
             )));
         }
-        Err(ApiError::new(Code::PolicyNotFound, format!("Resource-based policy not found for the provided ResourceArn: {arn}")))
+        Err(ApiError::new(
+            Code::PolicyNotFound,
+            format!("Resource-based policy not found for the provided ResourceArn: {arn}"),
+        ))
     }
 }
 

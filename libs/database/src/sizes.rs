@@ -44,7 +44,8 @@ impl<E: Engine + Documents> Database<E> {
             let _ = at_ms;
             return Ok(sizes);
         }
-        let mut sizes = Sizes { table: self.count(Space::Items, document.incarnation).await?, ..Sizes::default() };
+        let mut sizes =
+            Sizes { table: self.count(Space::Items, document.incarnation).await?, ..Sizes::default() };
         for index in &document.indexes {
             sizes.indexes.insert(index.name.clone(), self.count(Space::Index, index.id).await?);
         }
@@ -61,7 +62,8 @@ impl<E: Engine + Documents> Database<E> {
         self.shared
             .engine
             .range(space, &start[..]..&end[..], false, |_, value| {
-                let item = if space == Space::Items { StoredItem::item_of(value) } else { ItemRef::new(value) };
+                let item =
+                    if space == Space::Items { StoredItem::item_of(value) } else { ItemRef::new(value) };
                 if let Some(item) = item {
                     items += 1;
                     bytes += item.size() as u64;

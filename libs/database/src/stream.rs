@@ -21,7 +21,8 @@ use tradewind_wire::request::stream::{
 };
 use tradewind_wire::request::table::StreamView;
 use tradewind_wire::response::stream::{
-    EventName, RecordPage, ShardDescription, StreamDescription, StreamPage, StreamRecord, StreamStatus, StreamSummary,
+    EventName, RecordPage, ShardDescription, StreamDescription, StreamPage, StreamRecord, StreamStatus,
+    StreamSummary,
 };
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -109,7 +110,8 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     pub async fn find_stream(&self, named: &StreamRef) -> Result<Found, ApiError> {
-        let matches = |table: &TableDocument, stream: &Stream| table.name == named.table && stream.label == named.label;
+        let matches =
+            |table: &TableDocument, stream: &Stream| table.name == named.table && stream.label == named.label;
         if let Some(table) = self.table(&named.table) {
             let table = table.document();
             if let Some(stream) = table.streams.iter().find(|stream| matches(&table, stream)).cloned() {
@@ -118,7 +120,10 @@ impl<E: Engine + Documents> Database<E> {
         }
         let mut dropped = self.all_streams().await?.into_iter();
         dropped.find(|found| matches(&found.table, &found.stream)).ok_or_else(|| {
-            ApiError::resource_not_found(format!("Requested resource not found: Stream: {} not found", named.arn))
+            ApiError::resource_not_found(format!(
+                "Requested resource not found: Stream: {} not found",
+                named.arn
+            ))
         })
     }
 
@@ -196,14 +201,23 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     /// The position before the first record that was written at `epoch_ms` or later.
-    async fn search(&self, found: &Found, number: u32, from: Sequence, epoch_ms: u64) -> Result<Sequence, ApiError> {
+    async fn search(
+        &self,
+        found: &Found,
+        number: u32,
+        from: Sequence,
+        epoch_ms: u64,
+    ) -> Result<Sequence, ApiError> {
         if epoch_ms > self.shared.clock.now_ms() {
-            return Err(ApiError::validation("The timestamp of an AT_TIMESTAMP iterator cannot be in the future"));
+            return Err(ApiError::validation(
+                "The timestamp of an AT_TIMESTAMP iterator cannot be in the future",
+            ));
         }
         let log = self.change_log();
         let mut after = from;
         loop {
-            let page = log.read(found.partition(number), after, SEARCH, PAGE_BYTES).await.map_err(log_failed)?;
+            let page =
+                log.read(found.partition(number), after, SEARCH, PAGE_BYTES).await.map_err(log_failed)?;
             let later = page.changes.iter().find(|(_, change)| change.version.hlc.ms() >= epoch_ms);
             if let Some((sequence, _)) = later {
                 return Ok(Sequence(sequence.0 - 1));
@@ -218,8 +232,7 @@ impl<E: Engine + Documents> Database<E> {
     fn iterator(&self, found: &Found, number: u32, after: Sequence) -> String {
         let arn = self.stream_arn(&found.table.name, &found.stream.label);
         let issued = self.shared.clock.now_ms();
-        let position =
-            [&number.to_be_bytes()[..], &after.0.to_be_bytes(), &issued.to_be_bytes()].concat();
+        let position = [&number.to_be_bytes()[..], &after.0.to_be_bytes(), &issued.to_be_bytes()].concat();
         format!("{arn}|1|{}", BASE64.encode(position))
     }
 
@@ -235,7 +248,8 @@ impl<E: Engine + Documents> Database<E> {
         let found = self.find_stream(&named).await?;
         let page = self.read_shard(&found, number, after, request.limit).await?;
         let ended = found.ends_at(number).is_some_and(|end| page.through >= end);
-        let records = page.changes.iter().map(|(sequence, change)| self.record(&found, number, *sequence, change));
+        let records =
+            page.changes.iter().map(|(sequence, change)| self.record(&found, number, *sequence, change));
         Ok(RecordPage {
             records: records.collect(),
             next_iterator: (!ended).then(|| self.iterator(&found, number, page.through)),
@@ -265,14 +279,10 @@ impl<E: Engine + Documents> Database<E> {
     pub fn record(&self, found: &Found, number: u32, sequence: Sequence, change: &Change) -> StreamRecord {
         let view = found.stream.view;
         let keys = change.key.attributes(&found.table.keys);
-        let new_image = change
-            .new
-            .clone()
-            .filter(|_| matches!(view, StreamView::NewImage | StreamView::NewAndOldImages));
-        let old_image = change
-            .old
-            .clone()
-            .filter(|_| matches!(view, StreamView::OldImage | StreamView::NewAndOldImages));
+        let new_image =
+            change.new.clone().filter(|_| matches!(view, StreamView::NewImage | StreamView::NewAndOldImages));
+        let old_image =
+            change.old.clone().filter(|_| matches!(view, StreamView::OldImage | StreamView::NewAndOldImages));
         let size_bytes = keys.size() + new_image.iter().chain(&old_image).map(Item::size).sum::<usize>();
         let identity = [&found.partition(number).to_bytes()[..], &sequence.0.to_be_bytes()].concat();
         // Only the region in which an item expired says that it did.

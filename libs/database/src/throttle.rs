@@ -66,8 +66,8 @@ impl Throttle {
     /// Takes what a request used. Local indexes share the table's capacity.
     pub fn charge(&self, table: &TableDocument, used: &Used, now_ms: u64) {
         let local = used.local_indexes.values();
-        let (read, write) =
-            local.fold((used.read, used.write), |(read, write), units| (read + units.read, write + units.write));
+        let (read, write) = local
+            .fold((used.read, used.write), |(read, write), units| (read + units.read, write + units.write));
         self.take(&of_table(table), Kind::Read, read, now_ms);
         self.take(&of_table(table), Kind::Write, write, now_ms);
         for index in &table.indexes {
@@ -143,9 +143,10 @@ fn throttled(bound: &Bound<'_>, kind: Kind, table_arn: &str) -> ApiError {
         None => table_arn.to_owned(),
     };
     let (code, message) = match (on_demand, bound.index) {
-        (true, _) => {
-            (Code::Throttling, "Throughput exceeds the maximum OnDemandThroughput configured on table or index")
-        }
+        (true, _) => (
+            Code::Throttling,
+            "Throughput exceeds the maximum OnDemandThroughput configured on table or index",
+        ),
         (false, None) => (
             Code::ProvisionedThroughputExceeded,
             "The level of configured provisioned throughput for the table was exceeded. Consider increasing your \

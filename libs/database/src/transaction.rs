@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tradewind_engine::{Documents, Engine, Error, PartitionCommit, Row, Space};
-use tradewind_model::{PartitionId};
+use tradewind_model::PartitionId;
 use tradewind_wire::ApiError;
 use tradewind_wire::error::{CancellationReason, Code};
 use tradewind_wire::request::item::{TableRef, TransactAction, TransactWrite, TransactWriteItems};
@@ -74,7 +74,9 @@ impl<E: Engine + Documents> Database<E> {
         for (at, (action, table)) in actions.into_iter().zip(tables).enumerate() {
             let part = part(action, table).map_err(|error| canceled_by(error, at, count))?;
             if !distinct.insert(part.write.key.stored(part.table.document().incarnation)) {
-                return Err(ApiError::validation("Transaction request cannot include multiple operations on one item"));
+                return Err(ApiError::validation(
+                    "Transaction request cannot include multiple operations on one item",
+                ));
             }
             parts.push(part);
         }
@@ -84,7 +86,11 @@ impl<E: Engine + Documents> Database<E> {
         Ok(parts)
     }
 
-    pub(crate) async fn transact(&self, parts: &[Part<E>], token: Option<&Token>) -> Result<Outcome, ApiError> {
+    pub(crate) async fn transact(
+        &self,
+        parts: &[Part<E>],
+        token: Option<&Token>,
+    ) -> Result<Outcome, ApiError> {
         parts.iter().try_for_each(|part| self.admit_write(&part.table.document()))?;
         let held = hold(parts).await?;
         match self.decide(parts, &held, token).await {
@@ -117,7 +123,9 @@ impl<E: Engine + Documents> Database<E> {
         token: Option<&Token>,
     ) -> Result<(Vec<(Option<PartitionCommit>, State)>, Outcome), ApiError> {
         // Asked while the partitions are held: a request with the same token is either through or waits for them.
-        if let Some(token) = token && self.known_token(token).await? {
+        if let Some(token) = token
+            && self.known_token(token).await?
+        {
             return Ok((Vec::new(), Outcome::Repeated));
         }
         let now_ms = self.shared.clock.now_ms();
@@ -315,20 +323,20 @@ fn nothing(state: &State) -> PartitionCommit {
 pub(crate) fn canceled(refusals: Refusals) -> ApiError {
     let first_invalid = refusals
         .iter()
-        .position(|refused| refused.as_ref().is_some_and(|(error, _)| error.code == Code::Validation));
+        .position(|refused| refused.as_ref().is_some_and(|refused| refused.error.code == Code::Validation));
     if let Some(at) = first_invalid {
         let count = refusals.len();
-        let error = refusals.into_iter().nth(at).flatten().map(|(error, _)| error);
+        let error = refusals.into_iter().nth(at).flatten().map(|refused| refused.error);
         return canceled_by(error.unwrap_or_else(|| ApiError::validation("")), at, count);
     }
     ApiError::transaction_canceled(
         refusals
             .into_iter()
             .map(|refused| match refused {
-                Some((error, _)) => CancellationReason {
+                Some(refused) => CancellationReason {
                     code: Some("ConditionalCheckFailed"),
-                    message: Some(error.message),
-                    item: error.item,
+                    message: Some(refused.error.message),
+                    item: refused.error.item,
                 },
                 None => CancellationReason::default(),
             })
@@ -372,4 +380,3 @@ fn decode_token(value: &[u8]) -> Option<(u64, u128)> {
     let at_ms = u64::from_be_bytes(value.get(..8)?.try_into().ok()?);
     Some((at_ms, u128::from_be_bytes(value.get(8..24)?.try_into().ok()?)))
 }
-

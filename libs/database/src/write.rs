@@ -7,13 +7,14 @@ use tradewind_engine::{Documents, Engine};
 use tradewind_model::{Item, ItemKey, KeySchema};
 use tradewind_wire::ApiError;
 use tradewind_wire::request::item::{
-    BatchWrite, BatchWriteItem, DeleteItem, PutItem, ReturnCapacity, ReturnValues, Returns, TableRef, UpdateItem,
+    BatchWrite, BatchWriteItem, DeleteItem, PutItem, ReturnCapacity, ReturnValues, Returns, TableRef,
+    UpdateItem,
 };
 use tradewind_wire::response::item::{BatchWriteOutput, Capacity, CollectionMetrics, WriteOutput};
 
 use crate::capacity;
 use crate::item;
-use crate::partition::decide::{Action, Write};
+use crate::partition::decide::{Action, Refusal, Write};
 use crate::partition::group::{Answer, Op, Written};
 use crate::region::Database;
 use crate::table::Table;
@@ -62,8 +63,9 @@ impl<E: Engine + Documents> Database<E> {
         self.admit_write(&document)?;
         let written = match table.submit(&key, Op::Write(write)).await? {
             Answer::Written(Ok(written)) => written,
-            Answer::Written(Err((error, met))) => {
-                self.charge(&document, || cost_of_refusal(&document, &key, met));
+            Answer::Written(Err(refused)) => {
+                let Refusal { error, old } = *refused;
+                self.charge(&document, || cost_of_refusal(&document, &key, old));
                 return Err(error);
             }
             other => unreachable!("a write answers as one, not {other:?}"),
@@ -83,7 +85,7 @@ impl<E: Engine + Documents> Database<E> {
             let table = self.find(&named)?;
             let requested = writes.clone();
             let writes = check_batch(&table.document(), writes)?;
-            checked.push((named, table, writes, requested));
+            checked.push(((named, table, writes), requested));
         }
         let mut output = BatchWriteOutput::default();
         let checked = self.admit_batch(checked, &mut output)?;
@@ -95,7 +97,8 @@ impl<E: Engine + Documents> Database<E> {
             self.charge(&table.document(), || capacity.clone());
             output.capacity.extend(capacity::named(named, request.capacity, capacity));
             if request.metrics && table.document().has_local_indexes() {
-                let metrics = keys.iter().filter_map(|key| collection_metrics(&table.document(), key)).collect();
+                let metrics =
+                    keys.iter().filter_map(|key| collection_metrics(&table.document(), key)).collect();
                 output.metrics.push((named.name.clone(), metrics));
             }
         }
@@ -103,18 +106,19 @@ impl<E: Engine + Documents> Database<E> {
     }
 }
 
+/// A table's part of a batch.
 type Batch<E> = (TableRef, Arc<Table<E>>, Vec<Write>);
 
 impl<E: Engine + Documents> Database<E> {
     /// Leaves out, as unprocessed, what is throttled; an error if that is all.
     fn admit_batch(
         &self,
-        checked: Vec<(TableRef, Arc<Table<E>>, Vec<Write>, Vec<BatchWrite>)>,
+        checked: Vec<(Batch<E>, Vec<BatchWrite>)>,
         output: &mut BatchWriteOutput,
     ) -> Result<Vec<Batch<E>>, ApiError> {
         let mut admitted = Vec::with_capacity(checked.len());
         let mut refused = None;
-        for (named, table, writes, requested) in checked {
+        for ((named, table, writes), requested) in checked {
             match self.admit_write(&table.document()) {
                 Ok(()) => admitted.push((named, table, writes)),
                 Err(error) => {
@@ -169,7 +173,7 @@ async fn write_all<E: Engine>(
     let mut sum = Capacity::default();
     for (answer, key) in futures_util::future::join_all(submitted).await.into_iter().zip(&keys) {
         if let Answer::Written(result) = answer? {
-            let written = result.map_err(|(error, _)| error)?;
+            let written = result.map_err(|refused| refused.error)?;
             capacity::add(&mut sum, &cost(&document, key, &written, false));
         }
     }

@@ -54,7 +54,9 @@ pub async fn join<E: Engine + Documents, P: Peer>(
     let others: Vec<_> = others(document, joiner, peers).collect();
     count_joiner(database, table, joiner, &replica, &others).await?;
     let mut pins = database.pins(table).await?;
-    pins.extend(database.cursors(table).await?.into_iter().filter(|pin| pin.source.region != joiner.region()));
+    pins.extend(
+        database.cursors(table).await?.into_iter().filter(|pin| pin.source.region != joiner.region()),
+    );
     joiner.begin_links(table, pins).await?;
     // The catalogue now names the joiner's incarnation: links to it start while the snapshot goes over.
     seed(database, table, joiner).await?;

@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn a_watermark_is_announced_only_at_the_end_of_the_log() {
-        let page = |through| Page { changes: vec![(Sequence(1), change(5, "a"))], through: Sequence(through) };
+        let page =
+            |through| Page { changes: vec![(Sequence(1), change(5, "a"))], through: Sequence(through) };
         assert_eq!(link().batch(page(1), &announcement(7, 99)).watermark, Hlc(5));
         assert_eq!(link().batch(page(1), &announcement(1, 99)).watermark, Hlc(99));
     }
@@ -148,7 +149,8 @@ mod tests {
     #[test]
     fn watermark_belongs_to_its_sequence() {
         let mut link = link();
-        let page = |through| Page { changes: vec![(Sequence(1), change(5, "a"))], through: Sequence(through) };
+        let page =
+            |through| Page { changes: vec![(Sequence(1), change(5, "a"))], through: Sequence(through) };
         assert_eq!(link.batch(page(7), &announcement(7, 99)).watermark, Hlc(99));
         link.answered(Arrived::Through { cursor: Sequence(7) });
         link.answered(Arrived::Gap { cursor: Sequence::ZERO });
@@ -167,7 +169,10 @@ mod tests {
     fn a_restored_log_is_found_out() {
         let version = |hlc| Some(Version { hlc: Hlc(hlc), origin: region("a") });
         assert!(diverged(Sequence(10), version(5), Sequence(8), None), "the log ends before the position");
-        assert!(diverged(Sequence(3), version(5), Sequence(8), Some(&change(6, "a"))), "another change there");
+        assert!(
+            diverged(Sequence(3), version(5), Sequence(8), Some(&change(6, "a"))),
+            "another change there"
+        );
         assert!(!diverged(Sequence(3), version(5), Sequence(8), Some(&change(5, "a"))));
         assert!(!diverged(Sequence(3), version(5), Sequence(8), None), "trimmed");
     }

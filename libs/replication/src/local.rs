@@ -90,7 +90,12 @@ impl<E: Engine + Documents> Peer for LocalPeer<E> {
         self.call(self.database.create_replica(document)).await
     }
 
-    async fn set_replica(&self, table: &str, region: Region, replica: Option<Replica>) -> Result<(), PeerError> {
+    async fn set_replica(
+        &self,
+        table: &str,
+        region: Region,
+        replica: Option<Replica>,
+    ) -> Result<(), PeerError> {
         self.call(self.database.set_replica(table, region, replica)).await
     }
 

@@ -38,10 +38,14 @@ pub trait Peer: Send + Sync + 'static {
     fn push(&self, table: &str, arrival: Arrival) -> impl Future<Output = Result<Pushed, PeerError>> + Send;
 
     /// Delivers rows of a snapshot.
-    fn seed(&self, table: &str, rows: Vec<SnapshotRow>) -> impl Future<Output = Result<(), PeerError>> + Send;
+    fn seed(&self, table: &str, rows: Vec<SnapshotRow>)
+    -> impl Future<Output = Result<(), PeerError>> + Send;
 
     /// Makes the table there as `document` describes it, in its own incarnation, which is answered; what it has stays.
-    fn create_replica(&self, document: &TableDocument) -> impl Future<Output = Result<Replica, PeerError>> + Send;
+    fn create_replica(
+        &self,
+        document: &TableDocument,
+    ) -> impl Future<Output = Result<Replica, PeerError>> + Send;
 
     /// Tells the region what `replica` is now (`None`: no replica any more).
     fn set_replica(

@@ -165,7 +165,12 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
         });
     }
 
-    async fn carry_out(&self, document: &TableDocument, peer: &Arc<P>, peers: &[Arc<P>]) -> Result<(), join::Error> {
+    async fn carry_out(
+        &self,
+        document: &TableDocument,
+        peer: &Arc<P>,
+        peers: &[Arc<P>],
+    ) -> Result<(), join::Error> {
         let Some(replica) = document.replicas.get(&peer.region()) else { return Ok(()) };
         let sees_to_it = replica.seen_to_by == Some(self.database.region());
         match replica.status {
@@ -175,7 +180,9 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
                 let _alone = self.joining.lock().await;
                 join::join(&self.database, &document.name, peer, peers).await
             }
-            ReplicaStatus::Deleting if sees_to_it => join::remove(&self.database, document, peer, peers).await,
+            ReplicaStatus::Deleting if sees_to_it => {
+                join::remove(&self.database, document, peer, peers).await
+            }
             ReplicaStatus::Creating | ReplicaStatus::Deleting => Ok(()),
         }
     }
@@ -203,8 +210,11 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
 
     /// Ends the links of tables that are gone and of replicas that left.
     fn end_links(&self, tables: &[Arc<Table<E>>]) {
-        let documents: HashMap<_, _> =
-            tables.iter().map(|table| table.document()).map(|document| (document.incarnation, document)).collect();
+        let documents: HashMap<_, _> = tables
+            .iter()
+            .map(|table| table.document())
+            .map(|document| (document.incarnation, document))
+            .collect();
         self.links.lock().expect("no panic while held").retain(|id, link| {
             let lives = documents
                 .get(&id.partition.incarnation)

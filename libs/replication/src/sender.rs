@@ -78,8 +78,11 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
     async fn connect(&self) -> Result<Link, Option<Stop>> {
         let document = self.table.document();
         let range = document.partitions[self.position];
-        let source =
-            Source { region: self.database.region(), incarnation: document.incarnation, number: range.number };
+        let source = Source {
+            region: self.database.region(),
+            incarnation: document.incarnation,
+            number: range.number,
+        };
         let position = match self.peer.position(&document.name, source, range.from, range.to).await {
             Ok(position) => position,
             Err(error) => {
@@ -173,7 +176,11 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             // A replica may have begun to join.
             _ = catalogue.changed() => return,
         };
-        if !woken && waited_for && !joining && let Ok(owner) = self.table.owner(self.position).await {
+        if !woken
+            && waited_for
+            && !joining
+            && let Ok(owner) = self.table.owner(self.position).await
+        {
             // Refused only where nothing can be written; the next heartbeat tries again.
             let _ = owner.submit(Op::Raise).await;
         }
@@ -212,7 +219,8 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             status.error = None;
             status.last_answer_ms = now_ms;
             if let Some(oldest_ms) = oldest_ms {
-                status.latency_ms = Some(now_ms.saturating_sub(oldest_ms).max(sent.elapsed().as_millis() as u64));
+                status.latency_ms =
+                    Some(now_ms.saturating_sub(oldest_ms).max(sent.elapsed().as_millis() as u64));
             }
         });
     }

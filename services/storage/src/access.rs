@@ -11,7 +11,10 @@ pub enum Access {
     /// Any credentials are accepted, as DynamoDB Local does. The header must be there all the same: no web page can make a
     /// browser send it unasked.
     Anyone,
-    Verified { verifier: Verifier, clock: Arc<dyn Clock> },
+    Verified {
+        verifier: Verifier,
+        clock: Arc<dyn Clock>,
+    },
 }
 
 impl Access {

@@ -23,10 +23,12 @@ pub async fn answer<E: Engine + Documents>(front: &Front<E>, parts: &Parts, sent
     };
     let plain = match body::plain(head.content_encoding, &sent) {
         Ok(plain) => plain,
-        Err(error) => return match error.api_error() {
-            Some(error) => fail(envelope, &error, id),
-            None => render(too_large()),
-        },
+        Err(error) => {
+            return match error.api_error() {
+                Some(error) => fail(envelope, &error, id),
+                None => render(too_large()),
+            };
+        }
     };
     match call(front, parts, &head, &sent, &plain).await {
         Ok(answer) => {
@@ -58,9 +60,9 @@ async fn call<E: Engine + Documents>(
         // A body that is no JSON is told before a signature that is none.
         Err(error) => return Err(check_syntax(plain).err().unwrap_or_else(|| refused(&error))),
     };
-    let region = front.region(&identity.region).ok_or_else(|| {
-        refused(&tradewind_iam::Error::unserved_region(&identity.region))
-    })?;
+    let region = front
+        .region(&identity.region)
+        .ok_or_else(|| refused(&tradewind_iam::Error::unserved_region(&identity.region)))?;
     match decode(operation, plain)? {
         Request::DescribeEndpoints => Ok(Answer::Endpoints(vec![front.address.clone()])),
         request => {
@@ -88,7 +90,8 @@ fn fail(envelope: Envelope, error: &ApiError, id: RequestId) -> Answered {
 
 fn render(reply: Reply) -> Answered {
     let mut response = http::Response::new(Bytes::from(reply.body));
-    *response.status_mut() = http::StatusCode::from_u16(reply.status).expect("statuses are named in one place");
+    *response.status_mut() =
+        http::StatusCode::from_u16(reply.status).expect("statuses are named in one place");
     for (name, value) in reply.headers {
         let value = match value {
             std::borrow::Cow::Borrowed(text) => Ok(HeaderValue::from_static(text)),

@@ -27,7 +27,11 @@ pub trait Other: Send + Sync + 'static {
     /// Who may ask for a path; `None`: it is not one of its own.
     fn guard(&self, path: &str) -> Option<Guard>;
 
-    fn answer<'a>(&'a self, head: &'a Parts, body: Bytes) -> Pin<Box<dyn Future<Output = Answered> + Send + 'a>>;
+    fn answer<'a>(
+        &'a self,
+        head: &'a Parts,
+        body: Bytes,
+    ) -> Pin<Box<dyn Future<Output = Answered> + Send + 'a>>;
 }
 
 /// A region as a port serves it.

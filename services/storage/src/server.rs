@@ -142,7 +142,12 @@ async fn answer<E: Engine + Documents>(front: &Front<E>, request: http::Request<
     }
 }
 
-fn check<E: 'static>(front: &Front<E>, parts: &Parts, body: &[u8], guard: Guard) -> Result<(), tradewind_iam::Error> {
+fn check<E: 'static>(
+    front: &Front<E>,
+    parts: &Parts,
+    body: &[u8],
+    guard: Guard,
+) -> Result<(), tradewind_iam::Error> {
     let Guard::Signed(service) = guard else { return Ok(()) };
     let signed = tradewind_iam::Request {
         method: parts.method.as_str(),

@@ -62,7 +62,8 @@ impl<E: Engine + Documents> Streams<E> {
         let source = Arc::new(Shards::new(database.clone()));
         let failed = Arc::new(FailedLog::open(settings.folder.join("failed"))?);
         let account = database.account().to_owned();
-        let runner = RunnerSettings { region, account: account.clone(), owner: region.to_string(), drain: DRAIN };
+        let runner =
+            RunnerSettings { region, account: account.clone(), owner: region.to_string(), drain: DRAIN };
         let mappings = Mappings::new(
             catalogue.clone(),
             functions.clone(),
@@ -71,8 +72,7 @@ impl<E: Engine + Documents> Streams<E> {
             clock.clone(),
             runner,
         );
-        let api =
-            LambdaApi::new(region.as_str(), account, catalogue, code, functions.clone(), source, clock);
+        let api = LambdaApi::new(region.as_str(), account, catalogue, code, functions.clone(), source, clock);
         Ok(Streams { api, functions, mappings })
     }
 

@@ -34,7 +34,14 @@ impl<E: Engine + Documents> Shards<E> {
         Ok(found)
     }
 
-    fn record(&self, arn: &str, found: &Found, number: u32, sequence: Sequence, change: &Change) -> StreamRecord {
+    fn record(
+        &self,
+        arn: &str,
+        found: &Found,
+        number: u32,
+        sequence: Sequence,
+        change: &Change,
+    ) -> StreamRecord {
         let record = self.database.record(found, number, sequence, change);
         let mut event = Vec::new();
         render_event(&record, arn, &mut event);
@@ -51,7 +58,9 @@ impl<E: Engine + Documents> Shards<E> {
 
 /// FNV-1a: spreads the items of one partition key over the lanes of a mapping.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn failed(arn: &str, error: &ApiError) -> SourceError {

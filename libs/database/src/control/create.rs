@@ -51,7 +51,11 @@ impl<E: Engine + Documents> Database<E> {
             keys: request.keys,
             capacity,
             indexes: request.local_indexes.into_iter().map(build::local_index).chain(global).collect(),
-            streams: request.stream.map(|view| new_stream(view, now_ms, BTreeMap::new())).into_iter().collect(),
+            streams: request
+                .stream
+                .map(|view| new_stream(view, now_ms, BTreeMap::new()))
+                .into_iter()
+                .collect(),
             ttl: None,
             replicas: BTreeMap::new(),
             partitions: Range::split_evenly(count),

@@ -82,7 +82,8 @@ impl<E: Engine + Documents> Database<E> {
     /// catalogue that cannot be written leaves the table as it was.
     async fn drop_table(&self, table: &Arc<Table<E>>) -> Result<(), ApiError> {
         let document = table.document();
-        table.set_document(TableDocument { status: TableStatus::Deleting, ..TableDocument::clone(&document) });
+        table
+            .set_document(TableDocument { status: TableStatus::Deleting, ..TableDocument::clone(&document) });
         self.publish(&document.name, None);
         table.close().await;
         let recorded = self.record_drop(&document).await;
@@ -114,7 +115,8 @@ impl<E: Engine + Documents> Database<E> {
         let mut ended = document.clone();
         let mut ends_at = BTreeMap::new();
         for range in &document.partitions {
-            let kept = self.shared.engine.kept(document.partition_id(range.number)).await.map_err(unavailable)?;
+            let kept =
+                self.shared.engine.kept(document.partition_id(range.number)).await.map_err(unavailable)?;
             ends_at.insert(range.number, Sequence(kept.end.0 - 1));
         }
         let now_ms = self.shared.clock.now_ms();

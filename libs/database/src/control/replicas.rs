@@ -17,7 +17,11 @@ use crate::table::document::{Index, IndexStatus, Range, Replica, ReplicaStatus, 
 
 impl<E: Engine + Documents> Database<E> {
     /// Refuses what cannot be done before anything is.
-    pub(super) fn check_replicas(&self, document: &TableDocument, updates: &[ReplicaUpdate]) -> Result<(), ApiError> {
+    pub(super) fn check_replicas(
+        &self,
+        document: &TableDocument,
+        updates: &[ReplicaUpdate],
+    ) -> Result<(), ApiError> {
         updates.iter().try_for_each(|update| match update {
             ReplicaUpdate::Create(settings) => self.check_new_replica(document, &settings.region),
             ReplicaUpdate::Update(settings) => existing_replica(document, &settings.region).map(|_| ()),
@@ -122,7 +126,12 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     /// What `region`'s replica is now; `None`: none any more. A table whose other replicas are all gone is of one region.
-    pub async fn set_replica(&self, name: &str, region: Region, replica: Option<Replica>) -> Result<(), ApiError> {
+    pub async fn set_replica(
+        &self,
+        name: &str,
+        region: Region,
+        replica: Option<Replica>,
+    ) -> Result<(), ApiError> {
         let here = self.region();
         let leaves = replica.is_none();
         self.change(name, |document| {
@@ -245,4 +254,3 @@ fn adopt(document: &mut TableDocument, newer: &TableDocument) {
     }
     forget_definitions(document);
 }
-

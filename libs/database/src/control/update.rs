@@ -7,12 +7,13 @@ use tradewind_engine::{Documents, Engine};
 use tradewind_wire::ApiError;
 use tradewind_wire::error::Code;
 use tradewind_wire::request::table::{
-    BillingMode, IndexKeys, IndexUpdate, NewIndex, StreamUpdate, StreamView, Throughput as AskedThroughput, UpdateTable,
+    BillingMode, IndexKeys, IndexUpdate, NewIndex, StreamUpdate, StreamView, Throughput as AskedThroughput,
+    UpdateTable,
 };
 
+use super::build;
 use super::create::new_stream;
 use super::delete::{Trash, log_ends};
-use super::build;
 use crate::region::{Database, TRASH};
 use crate::table::document::{Capacity, Index, IndexStatus, TableDocument, TableStatus};
 
@@ -47,19 +48,23 @@ impl<E: Engine + Documents> Database<E> {
         });
         let updated = updated.await?;
         self.discard_indexes(&removed).await?;
-        if request.replicas.is_empty() { Ok(updated) } else { self.update_replicas(&name, &request.replicas).await }
+        if request.replicas.is_empty() {
+            Ok(updated)
+        } else {
+            self.update_replicas(&name, &request.replicas).await
+        }
     }
 
     async fn update_stream(&self, name: &str, update: StreamUpdate) -> Result<(), ApiError> {
         let table = self.existing(name)?;
         let document = table.document();
         match (update, document.stream()) {
-            (StreamUpdate::Enable(_), Some(_)) => Err(ApiError::validation(format!(
-                "Table already has an enabled stream: TableName: {name}"
-            ))),
-            (StreamUpdate::Disable, None) => Err(ApiError::validation(format!(
-                "Table has no stream to disable: TableName: {name}"
-            ))),
+            (StreamUpdate::Enable(_), Some(_)) => {
+                Err(ApiError::validation(format!("Table already has an enabled stream: TableName: {name}")))
+            }
+            (StreamUpdate::Disable, None) => {
+                Err(ApiError::validation(format!("Table has no stream to disable: TableName: {name}")))
+            }
             (StreamUpdate::Disable, Some(_)) if document.is_replicated() => {
                 Err(ApiError::validation("The stream of a table with replicas cannot be disabled"))
             }

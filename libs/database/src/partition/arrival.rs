@@ -35,11 +35,18 @@ pub struct Arrival {
 /// The destination's answer, with how far it has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Arrived {
-    Through { cursor: Sequence },
+    Through {
+        cursor: Sequence,
+    },
     /// The batch began beyond the cursor: nothing of it was taken.
-    Gap { cursor: Sequence },
+    Gap {
+        cursor: Sequence,
+    },
     /// The change after the cursor is from the future; what was before it is applied.
-    Ahead { cursor: Sequence, ahead_ms: u64 },
+    Ahead {
+        cursor: Sequence,
+        ahead_ms: u64,
+    },
 }
 
 impl Arrived {

@@ -32,12 +32,18 @@ impl Write {
 pub enum Action {
     Put(Item),
     /// `key` holds the key attributes that a new item starts from.
-    Update { key: Item, update: Option<Update> },
+    Update {
+        key: Item,
+        update: Option<Update>,
+    },
     Delete,
     /// Only the condition.
     Check,
     /// A delete by TTL: only if the item still is expired at `now_s`.
-    Expire { attribute: String, now_s: u64 },
+    Expire {
+        attribute: String,
+        now_s: u64,
+    },
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -9,11 +9,10 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use tradewind_engine::{PartitionCommit, Row, Space};
 use tradewind_model::{Change, Hlc, Item, ItemKey, Region, StoredItem, Version};
-use tradewind_wire::ApiError;
 use tradewind_wire::request::table::StreamView;
 
 use super::arrival::{Arrival, Arrived, SnapshotRow};
-use super::decide::{Action, Decision, Write, decide};
+use super::decide::{Action, Decision, Refusal, Write, decide};
 use super::state::{LinkState, Source, State};
 use crate::conflict::Conflict;
 use crate::merge::{self, Kind, Loser, Merged};
@@ -41,7 +40,10 @@ pub enum Op {
     /// Links of a region that is no replica any more end.
     Leave(Region),
     /// Writes the rows these items have in an index that is being filled.
-    Fill { index: String, keys: Vec<ItemKey> },
+    Fill {
+        index: String,
+        keys: Vec<ItemKey>,
+    },
     /// Records when these items expire, in a table that has just got a TTL.
     Expiring(Vec<ItemKey>),
     /// Nothing; it answers when all before it is durable.
@@ -70,16 +72,19 @@ pub struct Written {
     pub new: Option<Item>,
 }
 
-/// One action of a transaction that was refused, or `None`.
-pub type Refusals = Vec<Option<(ApiError, Option<Item>)>>;
+/// Of each action of a transaction, why it was refused, or `None`.
+pub type Refusals = Vec<Option<Box<Refusal>>>;
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Answer {
-    Written(Result<Written, (ApiError, Option<Item>)>),
+    Written(Result<Written, Box<Refusal>>),
     Transacted(Result<Vec<Written>, Refusals>),
     Arrived(Arrived),
     /// The sequence and clock after the operation.
-    Done { next: tradewind_model::Sequence, max_hlc: Hlc },
+    Done {
+        next: tradewind_model::Sequence,
+        max_hlc: Hlc,
+    },
 }
 
 fn has_new(view: StreamView) -> bool {
@@ -174,11 +179,11 @@ impl<'a> Group<'a> {
         Answer::Done { next: self.state.next, max_hlc: self.state.max_hlc }
     }
 
-    fn write(&mut self, write: &Write) -> Result<Written, (ApiError, Option<Item>)> {
+    fn write(&mut self, write: &Write) -> Result<Written, Box<Refusal>> {
         let old = self.item(&write.key);
         match decide(self.table, write, old.as_ref().map(Item::as_ref)) {
             Ok(decision) => Ok(self.accept(write, decision, old)),
-            Err(error) => Err((error, old)),
+            Err(error) => Err(Box::new(Refusal { error, old })),
         }
     }
 
@@ -195,12 +200,13 @@ impl<'a> Group<'a> {
         if decided.iter().any(|(decision, _)| decision.is_err()) {
             return Err(decided
                 .into_iter()
-                .map(|(decision, old)| decision.err().map(|error| (error, old)))
+                .map(|(decision, old)| decision.err().map(|error| Box::new(Refusal { error, old })))
                 .collect());
         }
-        let accepted = decided.into_iter().zip(writes).map(|((decision, old), write)| {
-            self.accept(write, decision.unwrap_or(Decision::Nothing), old)
-        });
+        let accepted = decided
+            .into_iter()
+            .zip(writes)
+            .map(|((decision, old), write)| self.accept(write, decision.unwrap_or(Decision::Nothing), old));
         Ok(accepted.collect())
     }
 

@@ -44,7 +44,7 @@ pub struct Setting<E> {
 }
 
 enum Job {
-    Op(Op, oneshot::Sender<Result<Answer, ApiError>>),
+    Op(Box<Op>, oneshot::Sender<Result<Answer, ApiError>>),
     Hold(oneshot::Sender<Held>),
     Close,
 }
@@ -86,7 +86,7 @@ impl Owner {
     /// Waits until the operation is durable and answers it.
     pub async fn submit(&self, op: Op) -> Result<Answer, ApiError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Job::Op(op, reply)).map_err(|error| match error {
+        self.queue.try_send(Job::Op(Box::new(op), reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 ApiError::unavailable("too many writes wait for this partition; try again")
             }
@@ -216,7 +216,9 @@ impl<E: Engine> Task<E> {
         }
         match released.await {
             Ok(Some(state)) => self.advance(state),
-            Ok(None) | Err(_) => self.recover(Error::Unknown("a transaction did not say how it ended".into())).await,
+            Ok(None) | Err(_) => {
+                self.recover(Error::Unknown("a transaction did not say how it ended".into())).await
+            }
         }
     }
 
@@ -224,7 +226,9 @@ impl<E: Engine> Task<E> {
     /// only the engine knows, and it is asked until it answers.
     async fn recover(&mut self, error: Error) {
         match error {
-            Error::Unavailable(cause) => tracing::warn!(partition = %self.setting.id, cause, "a commit was refused"),
+            Error::Unavailable(cause) => {
+                tracing::warn!(partition = %self.setting.id, cause, "a commit was refused")
+            }
             Error::Fenced { .. } | Error::Unknown(_) | Error::Corrupt(_) => {
                 tracing::error!(partition = %self.setting.id, %error, "opening the partition again");
                 self.reopen().await;
@@ -251,7 +255,7 @@ fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>) -> (Waiting, Option<Job>) 
     let mut next = Some(first);
     while let Some(job) = next {
         match job {
-            Job::Op(op, reply) => group.push((op, reply)),
+            Job::Op(op, reply) => group.push((*op, reply)),
             other => return (group, Some(other)),
         }
         next = if group.len() < GROUP { jobs.try_recv().ok() } else { None };
@@ -288,7 +292,9 @@ pub async fn read_items<E: Engine>(
 pub fn explain(error: &Error) -> ApiError {
     match error {
         Error::Unavailable(cause) => ApiError::internal(format!("The write was not done: {cause}")),
-        Error::Unknown(cause) => ApiError::internal(format!("It is not known whether the write was done: {cause}")),
+        Error::Unknown(cause) => {
+            ApiError::internal(format!("It is not known whether the write was done: {cause}"))
+        }
         Error::Fenced { .. } => ApiError::internal("The partition has a new owner; try again"),
         Error::Corrupt(what) => ApiError::internal(format!("Stored data cannot be read: {what}")),
     }

@@ -93,9 +93,10 @@ impl State {
     }
 
     pub fn link_row(&self, source: &Source) -> Row {
-        let value = self.links.get(source).map(|link| {
-            Bytes::from(serde_json::to_vec(link).expect("a link's state is plain data"))
-        });
+        let value = self
+            .links
+            .get(source)
+            .map(|link| Bytes::from(serde_json::to_vec(link).expect("a link's state is plain data")));
         let name = source.region.as_str().as_bytes();
         let rest = [&source.number.to_be_bytes()[..], source.incarnation.as_bytes(), name].concat();
         Row { space: Space::Cursors, key: cursor_key(self.id, b'l', &rest), value }
@@ -111,7 +112,8 @@ impl State {
     pub fn stable_now(&self, table: &TableDocument, here: Region) -> Hlc {
         let others = || table.replicas.keys().copied().filter(|region| *region != here);
         let least = others().map(|region| {
-            let of = |origin| self.least_over(region, |link| link.seen.get(&origin).copied().unwrap_or_default());
+            let of =
+                |origin| self.least_over(region, |link| link.seen.get(&origin).copied().unwrap_or_default());
             let seen = table.replicas.keys().filter(|origin| **origin != region).map(|origin| of(*origin));
             seen.min().unwrap_or_default().min(self.seen(region))
         });
@@ -153,7 +155,14 @@ mod tests {
     }
 
     fn link(from: u64, to: u64, watermark: u64) -> LinkState {
-        LinkState { cursor: Sequence(1), at: None, watermark: Hlc(watermark), seen: BTreeMap::new(), from, to }
+        LinkState {
+            cursor: Sequence(1),
+            at: None,
+            watermark: Hlc(watermark),
+            seen: BTreeMap::new(),
+            from,
+            to,
+        }
     }
 
     fn state(links: Vec<(u32, LinkState)>) -> State {

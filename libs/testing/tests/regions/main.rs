@@ -52,6 +52,12 @@ fn concurrent_writes_leave_a_conflict_record() {
         assert_eq!(cluster.get(0, "a").await.as_deref(), Some("one side"), "a region cut off goes on");
         cut(&cluster, false);
         cluster.until_equal(&ALL).await;
+        // The loser may reach the winner's region last of all.
+        cluster
+            .until("both sides have met the other write", async || {
+                !cluster.conflicts(0).await.is_empty() && !cluster.conflicts(1).await.is_empty()
+            })
+            .await;
         let winner = cluster.get(2, "a").await.unwrap();
         for region in [0, 1] {
             let conflicts = cluster.conflicts(region).await;

@@ -44,7 +44,11 @@ impl Other for Admin {
         }
     }
 
-    fn answer<'a>(&'a self, head: &'a Parts, body: Bytes) -> Pin<Box<dyn Future<Output = Answered> + Send + 'a>> {
+    fn answer<'a>(
+        &'a self,
+        head: &'a Parts,
+        body: Bytes,
+    ) -> Pin<Box<dyn Future<Output = Answered> + Send + 'a>> {
         Box::pin(async move {
             let path = head.uri.path();
             match path.strip_prefix(PREFIX) {

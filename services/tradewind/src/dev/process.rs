@@ -161,7 +161,11 @@ async fn bind(
     let mut ports = Vec::new();
     let wanted = std::iter::once(None).chain(named.iter().copied().map(Some));
     for (offset, region) in wanted.enumerate() {
-        let port = if settings.port == 0 { 0 } else { settings.port.checked_add(offset as u16).context("--port")? };
+        let port = if settings.port == 0 {
+            0
+        } else {
+            settings.port.checked_add(offset as u16).context("--port")?
+        };
         let address = SocketAddr::new(settings.host, port);
         ports.push((region, data[0].spawn(Server::bind(address)).await??));
     }
@@ -210,7 +214,11 @@ fn announce(settings: &Dev, named: &[Region], ports: &BTreeMap<String, u16>) -> 
     for region in named {
         println!("  {region:<15}  http://{}", address(ports[region.as_str()]));
     }
-    println!("\nTry:  aws dynamodb list-tables --endpoint-url http://{} --region {}\n", address(all), named[0]);
+    println!(
+        "\nTry:  aws dynamodb list-tables --endpoint-url http://{} --region {}\n",
+        address(all),
+        named[0]
+    );
     if let Some(file) = &settings.ready_file {
         let body = serde_json::to_vec(&Ready { pid: std::process::id(), ports })?;
         // Renamed into place, so that nobody reads half of it.

@@ -37,7 +37,11 @@ pub struct RegionProcess {
 
 impl RegionProcess {
     /// Opens the region's data. Partitions live on `data`, everything else on the current runtime.
-    pub async fn open(plan: Plan, data: Arc<[Handle]>, regions: Arc<dyn Regions>) -> anyhow::Result<RegionProcess> {
+    pub async fn open(
+        plan: Plan,
+        data: Arc<[Handle]>,
+        regions: Arc<dyn Regions>,
+    ) -> anyhow::Result<RegionProcess> {
         let clock = Arc::new(SystemClock::new(true));
         let settings = match &plan.data_dir {
             Some(dir) => Settings::new(dir.join(plan.region.as_str())),
@@ -61,10 +65,9 @@ impl RegionProcess {
 
     /// Starts what runs beside requests, on the current runtime.
     pub fn start(&self, stop: &CancellationToken) -> tokio::task::JoinHandle<()> {
-        for background in [
-            tokio::spawn(self.database.clone().keep_house()),
-            tokio::spawn(self.replicator.clone().run()),
-        ] {
+        for background in
+            [tokio::spawn(self.database.clone().keep_house()), tokio::spawn(self.replicator.clone().run())]
+        {
             tokio::spawn(end_with_process(background, stop.clone()));
         }
         let (streams, stop) = (self.streams.clone(), stop.clone());

@@ -114,7 +114,11 @@ impl RegionSet {
         };
         let regions = self.this.upgrade().context("the process is ending")?;
         let _inside = self.background.enter();
-        self.background.block_on(RegionProcess::open(plan, self.data.clone(), Arc::new(KnownRegions(regions))))
+        self.background.block_on(RegionProcess::open(
+            plan,
+            self.data.clone(),
+            Arc::new(KnownRegions(regions)),
+        ))
     }
 
     /// Makes the region a peer of all others, both ways, and starts it.
@@ -123,7 +127,8 @@ impl RegionSet {
         let here = process.database.region();
         for other in self.all() {
             let there = other.database.region();
-            let peer = |from, database: &Arc<_>| LocalPeer::new(from, Arc::clone(database), self.chaos.clone());
+            let peer =
+                |from, database: &Arc<_>| LocalPeer::new(from, Arc::clone(database), self.chaos.clone());
             process.replicator.add_peer(peer(here, &other.database));
             other.replicator.add_peer(peer(there, &process.database));
         }

@@ -61,8 +61,9 @@ impl Client {
     }
 
     fn uri(&self, path: &str) -> anyhow::Result<Uri> {
-        let uri: Uri =
-            format!("{}{path}", self.endpoint).parse().with_context(|| format!("--endpoint {}", self.endpoint))?;
+        let uri: Uri = format!("{}{path}", self.endpoint)
+            .parse()
+            .with_context(|| format!("--endpoint {}", self.endpoint))?;
         match uri.scheme_str() {
             Some("http") => Ok(uri),
             _ => bail!("--endpoint {}: only http:// is spoken", self.endpoint),
