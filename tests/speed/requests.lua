@@ -1,8 +1,9 @@
--- What wrk sends: PutItem, GetItem or UpdateItem (argument 1) of items of about 300 bytes, each connection over keys of its
--- own, with a header in the shape of a signature. Item k is one of KEYS; puts go through all of them, so that gets find them.
+-- What wrk sends: PutItem, GetItem or UpdateItem (argument 1) of items of about 300 bytes, one key after another, with a
+-- header in the shape of a signature. Every put writes another value than is there: a put that changes nothing commits
+-- nothing, and would measure that.
 
 local KEYS = 20000
-local operation, first = "put", 0
+local operation = "put"
 
 local headers = {
   ["Content-Type"] = "application/x-amz-json-1.0",
@@ -14,10 +15,11 @@ local headers = {
 local targets = { put = "PutItem", get = "GetItem", update = "UpdateItem" }
 local filler = string.rep("x", 240)
 local next_key = 0
+local next_value = os.time() * 1000000
 
 local bodies = {
-  put = function(key)
-    return '{"TableName":"speed","Item":{"id":{"S":"' .. key .. '"},"count":{"N":"1"},"body":{"S":"' .. filler .. '"}}}'
+  put = function(key, value)
+    return '{"TableName":"speed","Item":{"id":{"S":"' .. key .. '"},"count":{"N":"' .. value .. '"},"body":{"S":"' .. filler .. '"}}}'
   end,
   get = function(key)
     return '{"TableName":"speed","Key":{"id":{"S":"' .. key .. '"}}}'
@@ -35,7 +37,9 @@ end
 
 function request()
   next_key = (next_key + 1) % KEYS
-  return wrk.format("POST", "/", headers, bodies[operation](string.format("item-%016d", next_key)))
+  next_value = next_value + 1
+  local key, value = string.format("item-%016d", next_key), string.format("%d", next_value)
+  return wrk.format("POST", "/", headers, bodies[operation](key, value))
 end
 
 function done(summary)

@@ -1,8 +1,9 @@
 //! The change log of a region as its readers see it: links, streams and functions.
 //!
-//! [`ChangeLog`] is the contract. [`Embedded`] serves the engine's own log.
+//! [`ChangeLog`] is the contract and [`suite`] its checks. [`Embedded`] serves the engine's own log.
 
 mod embedded;
+pub mod suite;
 
 pub use embedded::{Embedded, Tail};
 

@@ -32,6 +32,40 @@ impl<E: Engine + Documents> Database<E> {
         Ok(description)
     }
 
+    /// What CreateTable answers: nothing of the table is there yet.
+    pub(crate) fn describe_created(&self, document: &TableDocument) -> TableDescription {
+        let mut description = self.describe(document);
+        description.status = TableStatus::Creating;
+        description.on_demand_since_ms = None;
+        for index in &mut description.global_indexes {
+            index.status = IndexStatus::Creating;
+        }
+        description
+    }
+
+    /// What UpdateTable answers: throughput is shown as it was until the table is active again.
+    pub(crate) fn describe_updating(&self, before: &TableDocument, after: &TableDocument) -> TableDescription {
+        let mut description = self.describe(after);
+        description.status = TableStatus::Updating;
+        if before.capacity.on_demand == after.capacity.on_demand {
+            description.throughput = throughput(&before.capacity);
+            for index in &mut description.global_indexes {
+                if let Some(known) = before.index(&index.name) {
+                    index.throughput = throughput(&known.capacity);
+                }
+            }
+        }
+        description
+    }
+
+    /// What DeleteTable answers: its global indexes are gone already.
+    pub(crate) fn describe_deleted(&self, document: &TableDocument) -> TableDescription {
+        let mut description = self.describe(document);
+        description.status = TableStatus::Deleting;
+        description.global_indexes.clear();
+        description
+    }
+
     /// Without the sizes, which are counted apart.
     pub fn describe(&self, document: &TableDocument) -> TableDescription {
         let arn = self.table_arn(&document.name);
@@ -63,10 +97,11 @@ impl<E: Engine + Documents> Database<E> {
                 .settings
                 .class
                 .map(|class| ClassDescription { class, updated_ms: Some(document.created_ms) }),
-            deletion_protection: Some(document.settings.deletion_protection),
+            // Shown only where it was asked for, like warm throughput: recorded answers compare whole descriptions.
+            deletion_protection: document.settings.deletion_protection.then_some(true),
             disassociation_protection: None,
             on_demand: on_demand(capacity),
-            warm: Some(warm(capacity)),
+            warm: warm(capacity),
             consistency: None,
             settings_replication: None,
             arn,
@@ -147,16 +182,17 @@ fn on_demand(capacity: &Capacity) -> Option<OnDemandThroughput> {
     bounded.then_some(OnDemandThroughput { read: capacity.max_read, write: capacity.max_write })
 }
 
-fn warm(capacity: &Capacity) -> WarmThroughputDescription {
+fn warm(capacity: &Capacity) -> Option<WarmThroughputDescription> {
+    let asked = capacity.warm_read.is_some() || capacity.warm_write.is_some();
     let (read, write) = match capacity.on_demand {
         true => (WARM_READS, WARM_WRITES),
         false => (capacity.provisioned.read, capacity.provisioned.write),
     };
-    WarmThroughputDescription {
+    asked.then(|| WarmThroughputDescription {
         read: capacity.warm_read.unwrap_or(0).max(read),
         write: capacity.warm_write.unwrap_or(0).max(write),
         active: true,
-    }
+    })
 }
 
 fn encryption(document: &TableDocument) -> Option<EncryptionDescription> {
@@ -197,6 +233,6 @@ fn global_index(arn: &str, index: &Index) -> GlobalIndexDescription {
         size_bytes: 0,
         item_count: 0,
         on_demand: on_demand(&index.capacity),
-        warm: Some(warm(&index.capacity)),
+        warm: warm(&index.capacity),
     }
 }

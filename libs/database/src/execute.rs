@@ -5,7 +5,6 @@ use tradewind_wire::ApiError;
 use tradewind_wire::error::Code;
 use tradewind_wire::request::Request;
 use tradewind_wire::response::Answer;
-use tradewind_wire::response::table::TableStatus;
 
 use crate::region::Database;
 
@@ -26,6 +25,19 @@ impl<E: Engine + Documents> Database<E> {
             Request::TransactWriteItems(request) => {
                 self.transact_write_items(request).await.map(Answer::TransactWrite)
             }
+            other => self.execute_partiql(other).await,
+        }
+    }
+
+    async fn execute_partiql(&self, request: Request) -> Result<Answer, ApiError> {
+        match request {
+            Request::ExecuteStatement(request) => self.execute_statement(request).await.map(Answer::Statement),
+            Request::BatchExecuteStatement(request) => {
+                self.batch_execute_statement(request).await.map(Answer::StatementBatch)
+            }
+            Request::ExecuteTransaction(request) => {
+                self.execute_transaction(request).await.map(Answer::StatementTransaction)
+            }
             other => self.execute_control(other).await,
         }
     }
@@ -34,22 +46,19 @@ impl<E: Engine + Documents> Database<E> {
         match request {
             Request::CreateTable(request) => {
                 let document = self.create_table(*request).await?;
-                let mut description = self.describe(&document);
                 // Said as DynamoDB says it; the table takes requests already.
-                description.status = TableStatus::Creating;
-                Ok(Answer::TableChanged(Box::new(description)))
+                Ok(Answer::TableChanged(Box::new(self.describe_created(&document))))
             }
             Request::UpdateTable(request) => {
-                let document = self.update_table(*request).await?;
-                let mut description = self.describe(&document);
-                description.status = TableStatus::Updating;
+                let before = request.table.as_ref().and_then(|named| self.table(&named.name));
+                let before = before.map(|table| table.document());
+                let after = self.update_table(*request).await?;
+                let description = self.describe_updating(before.as_deref().unwrap_or(&after), &after);
                 Ok(Answer::TableChanged(Box::new(description)))
             }
             Request::DeleteTable(table) => {
                 let document = self.delete_table(&table.name).await?;
-                let mut description = self.describe(&document);
-                description.status = TableStatus::Deleting;
-                Ok(Answer::TableChanged(Box::new(description)))
+                Ok(Answer::TableChanged(Box::new(self.describe_deleted(&document))))
             }
             Request::DescribeTable(table) => {
                 let description = self.describe_table(&table.name).await?;

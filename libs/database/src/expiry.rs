@@ -29,6 +29,16 @@ pub fn changes(
     out.extend(new.map(|second| row(table.incarnation, second, key, true)));
 }
 
+/// The key before all that expire at `second`.
+pub fn bound(incarnation: Incarnation, second: u64) -> Vec<u8> {
+    [&incarnation.as_bytes()[..], &second.to_be_bytes()].concat()
+}
+
+/// The key right behind an item's.
+pub fn after(incarnation: Incarnation, second: u64, key: &ItemKey) -> Vec<u8> {
+    [&bound(incarnation, second)[..], key.as_bytes(), &[0]].concat()
+}
+
 pub fn row(incarnation: Incarnation, second: u64, key: &ItemKey, stands: bool) -> Row {
     let mut bytes = BytesMut::with_capacity(Incarnation::LEN + 8 + key.as_bytes().len());
     bytes.put_slice(incarnation.as_bytes());

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tradewind_engine::{Documents, Engine, Space};
-use tradewind_model::ItemKey;
+use tradewind_model::{ItemKey, StoredItem};
 use tradewind_model::key::after_prefix;
 use tradewind_wire::ApiError;
 
-use crate::control::unavailable;
+use crate::control::{Trash, unavailable};
 use crate::expiry;
-use crate::partition::decide::{Action, Write};
-use crate::partition::group::{Answer, Op};
+use crate::partition::decide::{Action, OLDEST_EXPIRY_S, Write};
+use crate::partition::group::Op;
 use crate::partition::owner::explain;
 use crate::region::{DROPPED, Database, TRASH};
 use crate::table::Table;
@@ -36,6 +36,7 @@ impl<E: Engine + Documents> Database<E> {
         loop {
             self.logged("clearing what was dropped", self.clear_trash().await);
             self.logged("filling an index", self.fill_indexes().await);
+            self.logged("noting when items expire", self.note_expiry().await);
             self.logged("deleting expired items", self.expire().await);
             if Instant::now() >= trim_at {
                 trim_at = Instant::now() + TRIM_EVERY;
@@ -56,18 +57,26 @@ impl<E: Engine + Documents> Database<E> {
 
     /// Removes the rows of dropped tables and indexes.
     async fn clear_trash(&self) -> Result<(), ApiError> {
-        for (name, document) in self.shared.engine.list(TRASH).await.map_err(unavailable)? {
-            let Ok(trash) = serde_json::from_slice::<crate::control::Trash>(&document.body) else { continue };
-            // A crash before the table went leaves it standing, and this useless.
-            let stands = trash.table.is_some_and(|table| self.table_of(table).is_some());
-            if !stands {
-                for (space, prefix) in trash.prefixes() {
-                    self.shared.engine.clear(space, &prefix).await.map_err(unavailable)?;
-                }
+        for (name, revision, trash) in self.trash().await? {
+            for (space, prefix) in trash.iter().flat_map(Trash::prefixes) {
+                self.shared.engine.clear(space, &prefix).await.map_err(unavailable)?;
             }
-            self.set(TRASH, &name, Some(document.revision), None).await?;
+            self.set(TRASH, &name, Some(revision), None).await?;
         }
         Ok(())
+    }
+
+    /// What is to be cleared, and documents of trash that are useless (`None`): a crash before the table went leaves it
+    /// standing. Told while no table is being dropped: one that cannot be dropped in the end keeps its rows.
+    async fn trash(&self) -> Result<Vec<(String, u64, Option<Trash>)>, ApiError> {
+        let _alone = self.control.lock().await;
+        let listed = self.shared.engine.list(TRASH).await.map_err(unavailable)?;
+        let read = listed.into_iter().filter_map(|(name, document)| {
+            let trash = serde_json::from_slice::<Trash>(&document.body).ok()?;
+            let stands = trash.table.is_some_and(|table| self.table_of(table).is_some());
+            Some((name, document.revision, (!stands).then_some(trash)))
+        });
+        Ok(read.collect())
     }
 
     async fn fill_indexes(&self) -> Result<(), ApiError> {
@@ -76,9 +85,11 @@ impl<E: Engine + Documents> Database<E> {
             for index in document.indexes.iter().filter(|index| index.status == IndexStatus::Backfilling) {
                 // Every group from here on keeps the index; what was there before is filled in.
                 table.submit_to_all(|_| Op::Barrier).await?;
-                self.fill(&table, &document, &index.name).await?;
+                let op = |keys| Op::Fill { index: index.name.clone(), keys };
+                self.for_items(&table, &document, op).await?;
                 self.change(&document.name, |document| {
-                    let filled = document.indexes.iter_mut().find(|found| found.name == index.name);
+                    // By its id: another of that name may have been made meanwhile.
+                    let filled = document.indexes.iter_mut().find(|found| found.id == index.id);
                     if let Some(filled) = filled {
                         filled.status = IndexStatus::Active;
                     }
@@ -90,11 +101,38 @@ impl<E: Engine + Documents> Database<E> {
         Ok(())
     }
 
-    async fn fill(
+    /// Records when the items that are there expire, in tables whose TTL was switched, here or in another region.
+    async fn note_expiry(&self) -> Result<(), ApiError> {
+        for table in self.tables() {
+            let document = table.document();
+            let attribute = document.ttl.as_ref().map(|ttl| &ttl.attribute);
+            if document.settings.expiry_noted.as_ref() == attribute {
+                continue;
+            }
+            // Every group from here on records by the new attribute; rows of the old one go.
+            table.submit_to_all(|_| Op::Barrier).await?;
+            let prefix = document.incarnation.as_bytes();
+            self.shared.engine.clear(Space::Expiry, prefix).await.map_err(unavailable)?;
+            if attribute.is_some() {
+                self.for_items(&table, &document, Op::Expiring).await?;
+            }
+            self.change(&document.name, |now| {
+                if now.incarnation == document.incarnation {
+                    now.settings.expiry_noted = attribute.cloned();
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Gives every item there is to an operation, in steps.
+    async fn for_items(
         &self,
         table: &Arc<Table<E>>,
         document: &TableDocument,
-        index: &str,
+        op: impl Fn(Vec<ItemKey>) -> Op,
     ) -> Result<(), ApiError> {
         let prefix = document.incarnation.as_bytes();
         let end = after_prefix(prefix);
@@ -113,8 +151,7 @@ impl<E: Engine + Documents> Database<E> {
             from = [&last.stored(document.incarnation)[..], &[0]].concat();
             let full = keys.len() == STEP;
             for (position, keys) in by_partition(table, keys) {
-                let op = Op::Fill { index: index.to_owned(), keys };
-                table.owner(position).await?.submit(op).await?;
+                table.owner(position).await?.submit(op(keys)).await?;
             }
             if !full {
                 return Ok(());
@@ -127,50 +164,68 @@ impl<E: Engine + Documents> Database<E> {
     async fn expire(&self) -> Result<(), ApiError> {
         for table in self.tables() {
             let document = table.document();
-            if document.ttl.is_some() {
-                while self.expire_step(&table, &document).await? == STEP {}
+            if let Some(ttl) = &document.ttl {
+                self.expire_table(&table, &document, &ttl.attribute).await?;
             }
         }
         Ok(())
     }
 
-    async fn expire_step(&self, table: &Arc<Table<E>>, document: &TableDocument) -> Result<usize, ApiError> {
-        let Some(ttl) = &document.ttl else { return Ok(0) };
+    /// In steps, each of which is decided in groups like any other writes: foreground writes wait for no more than one.
+    async fn expire_table(
+        &self,
+        table: &Arc<Table<E>>,
+        document: &TableDocument,
+        attribute: &str,
+    ) -> Result<(), ApiError> {
         let now_s = self.shared.clock.now_ms() / 1000;
-        let mine = |origin| origin == self.region() || !document.replicas.contains_key(&origin);
-        let keys = self.expired(document, now_s).await?;
-        let found = keys.len();
-        let mut deleted = 0;
-        for (second, key) in keys {
-            let stored = key.stored(document.incarnation);
-            let row = self.rows(&[&stored]).await?.pop().flatten();
-            let row = row.as_deref().and_then(tradewind_model::StoredItem::decode);
-            let overdue = second + TAKE_OVER_S <= now_s;
-            if row.is_some_and(|row| !mine(row.version.origin)) && !overdue {
-                continue;
-            }
-            let action = Action::Expire { attribute: ttl.attribute.clone(), now_s };
-            let write =
-                Write { key: key.clone(), action, condition: None, item_on_failure: false, request: None };
-            if let Answer::Written(Ok(written)) = table.submit(&key, Op::Write(write)).await?
-                && written.old.is_some()
-                && written.new.is_none()
-            {
-                deleted += 1;
+        let oldest_s = now_s.saturating_sub(OLDEST_EXPIRY_S);
+        let mut from = expiry::bound(document.incarnation, oldest_s);
+        loop {
+            let found = self.expired(&from, &expiry::bound(document.incarnation, now_s + 1)).await?;
+            let Some((second, last)) = found.last() else { return Ok(()) };
+            from = expiry::after(document.incarnation, *second, last);
+            let full = found.len() == STEP;
+            let keys = self.to_expire(document, found, now_s).await?;
+            let deletes = keys.into_iter().map(|key| async move {
+                let action = Action::Expire { attribute: attribute.to_owned(), now_s };
+                let write =
+                    Write { key: key.clone(), action, condition: None, item_on_failure: false, request: None };
+                table.submit(&key, Op::Write(write)).await
+            });
+            futures_util::future::try_join_all(deletes).await?;
+            if !full {
+                return Ok(());
             }
         }
-        // A step that deletes nothing is the last: what it found is left to others, or is no expiry time at all.
-        Ok(if deleted == 0 { 0 } else { found })
     }
 
-    async fn expired(&self, document: &TableDocument, now_s: u64) -> Result<Vec<(u64, ItemKey)>, ApiError> {
-        let oldest = now_s.saturating_sub(crate::partition::decide::OLDEST_EXPIRY_S);
-        let bound = |second: u64| [&document.incarnation.as_bytes()[..], &second.to_be_bytes()].concat();
-        let (from, to) = (bound(oldest), bound(now_s + 1));
+    /// Without the items that the region which wrote them expires, unless it has not for a while.
+    async fn to_expire(
+        &self,
+        document: &TableDocument,
+        found: Vec<(u64, ItemKey)>,
+        now_s: u64,
+    ) -> Result<Vec<ItemKey>, ApiError> {
+        let stored: Vec<_> = found.iter().map(|(_, key)| key.stored(document.incarnation)).collect();
+        let refs: Vec<&[u8]> = stored.iter().map(|key| &key[..]).collect();
+        let rows = self.rows(&refs).await?;
+        let left_to_others = |row: &Option<bytes::Bytes>| {
+            let origin = row.as_deref().and_then(StoredItem::decode).map(|row| row.version.origin);
+            origin.is_some_and(|origin| origin != self.region() && document.replicas.contains_key(&origin))
+        };
+        let mine = found.into_iter().zip(&rows).filter(|((second, _), row)| {
+            let overdue = second + TAKE_OVER_S <= now_s;
+            overdue || !left_to_others(row)
+        });
+        Ok(mine.map(|((_, key), _)| key).collect())
+    }
+
+    async fn expired(&self, from: &[u8], to: &[u8]) -> Result<Vec<(u64, ItemKey)>, ApiError> {
         let mut found = Vec::new();
         self.shared
             .engine
-            .range(Space::Expiry, &from[..]..&to[..], false, |key, _| {
+            .range(Space::Expiry, from..to, false, |key, _| {
                 found.extend(expiry::decode(key));
                 found.len() < STEP
             })

@@ -13,6 +13,10 @@ use tradewind_wire::request::table::IndexProjection;
 
 use crate::table::document::{Index, TableDocument};
 
+/// Bytes of one attribute of an index's partition key, and of its sort key. (Developer guide, "Quotas".)
+const MAX_HASH_BYTES: usize = 2048;
+const MAX_RANGE_BYTES: usize = 1024;
+
 /// An index row of an item.
 #[derive(Clone, PartialEq, Debug)]
 pub struct IndexRow {
@@ -23,19 +27,19 @@ pub struct IndexRow {
 /// The row `item` has in `index`; `None` where it lacks one of the index's keys, or where the value of one cannot be a
 /// key (an item that was there before the index, or came from a region without it).
 pub fn row(index: &Index, schema: &KeySchema, key: &ItemKey, item: ItemRef<'_>) -> Option<IndexRow> {
-    let part = |attribute: &KeyAttribute| {
+    let part = |attribute: &KeyAttribute, most: usize| {
         let value = item.get(&attribute.name)?;
-        is_key(attribute, value).then(|| value.key_bytes()).flatten()
+        is_key(attribute, most, value).then(|| value.key_bytes()).flatten()
     };
-    let hash: Option<Vec<_>> = index.hash.iter().map(part).collect();
-    let range: Option<Vec<_>> = index.range.iter().map(part).collect();
+    let hash: Option<Vec<_>> = index.hash.iter().map(|attribute| part(attribute, MAX_HASH_BYTES)).collect();
+    let range: Option<Vec<_>> = index.range.iter().map(|attribute| part(attribute, MAX_RANGE_BYTES)).collect();
     let key = index_key(index.id, &hash?, &range?, key);
     Some(IndexRow { key, item: project(index, schema, item) })
 }
 
-/// Key values have the key's type, are not empty, and are at most 2048 bytes (1024 in a sort key).
-fn is_key(attribute: &KeyAttribute, value: ValueRef<'_>) -> bool {
-    value.kind() == attribute.kind && value.key_bytes().is_some_and(|bytes| (1..=2048).contains(&bytes.len()))
+/// Key values have the key's type, are not empty, and have their bounds.
+fn is_key(attribute: &KeyAttribute, most: usize, value: ValueRef<'_>) -> bool {
+    value.kind() == attribute.kind && value.key_bytes().is_some_and(|bytes| (1..=most).contains(&bytes.len()))
 }
 
 /// What the index shows of an item: its keys, the table's keys, and what it projects.
@@ -83,8 +87,8 @@ pub fn changes(
 /// Refuses an item whose value for an index key cannot be one: the whole write fails, as on DynamoDB.
 pub fn check(table: &TableDocument, item: ItemRef<'_>) -> Result<(), ApiError> {
     table.indexes.iter().try_for_each(|index| {
-        check_keys(&index.name, &index.hash, 2048, item)?;
-        check_keys(&index.name, &index.range, 1024, item)
+        check_keys(&index.name, &index.hash, MAX_HASH_BYTES, item)?;
+        check_keys(&index.name, &index.range, MAX_RANGE_BYTES, item)
     })
 }
 
@@ -111,7 +115,7 @@ fn check_key(index: &str, key: &KeyAttribute, most: usize, value: ValueRef<'_>) 
         ))),
         length if length > most => Err(ApiError::invalid_value(format!(
             "Size of {}key has exceeded the maximum size limit of {most} bytes. IndexName: {index}, IndexKey: {name}",
-            if most == 2048 { "hash" } else { "range" },
+            if most == MAX_HASH_BYTES { "hash" } else { "range" },
         ))),
         _ => Ok(()),
     }

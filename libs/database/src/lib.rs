@@ -15,6 +15,7 @@ mod index;
 mod item;
 pub mod merge;
 mod page;
+mod partiql;
 pub mod partition;
 mod query;
 mod read;

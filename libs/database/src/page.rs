@@ -22,7 +22,7 @@ use crate::region::Database;
 use crate::table::document::{self, Index, TableDocument};
 
 /// The row that passes this is the page's last.
-const PAGE_BYTES: usize = 1024 * 1024;
+pub(crate) const PAGE_BYTES: usize = 1024 * 1024;
 
 /// What to read and how to show it.
 pub(crate) struct PageRequest<'a> {

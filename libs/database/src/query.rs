@@ -49,14 +49,14 @@ impl<E: Engine + Documents> Database<E> {
 
 /// The keys a condition asks for, matched with a schema: every partition key attribute, sort key attributes from the
 /// left, and at most one test that is not an equality, on the last of them.
-struct KeysAsked<'a> {
+pub(crate) struct KeysAsked<'a> {
     hash: Vec<&'a [u8]>,
     range: Vec<&'a [u8]>,
     test: Option<&'a KeyTest>,
 }
 
 impl<'a> KeysAsked<'a> {
-    fn of(
+    pub fn of(
         table: &TableDocument,
         index: Option<&Index>,
         condition: &'a KeyCondition,
@@ -91,7 +91,7 @@ impl<'a> KeysAsked<'a> {
     }
 
     /// The rows with these keys.
-    fn range(&self, table: &TableDocument, index: Option<&Index>) -> Range<Bytes> {
+    pub fn range(&self, table: &TableDocument, index: Option<&Index>) -> Range<Bytes> {
         match index {
             None => self.table_range(table),
             Some(index) => self.index_range(index),
@@ -202,7 +202,7 @@ pub(crate) fn start_position(
     index::row(index, &table.keys, &key, start.as_ref()).map(|row| row.key).ok_or_else(mismatch)
 }
 
-fn key_attributes<'a>(
+pub(crate) fn key_attributes<'a>(
     table: &'a TableDocument,
     index: Option<&'a Index>,
 ) -> (Vec<&'a KeyAttribute>, Vec<&'a KeyAttribute>) {

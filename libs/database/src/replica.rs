@@ -13,10 +13,10 @@ use tradewind_wire::ApiError;
 use crate::partition::arrival::{Arrival, Arrived, SnapshotRow};
 use crate::partition::group::{Answer, Op};
 use crate::partition::owner::explain;
-use crate::partition::state::{LinkState, Source};
+use crate::partition::state::{LinkState, Source, State};
 use crate::region::Database;
 use crate::table::Table;
-use crate::table::document::{Range, TableDocument};
+use crate::table::document::{Range, ReplicaStatus, TableDocument};
 use crate::tombstone;
 
 /// Tombstones removed in one commit.
@@ -64,9 +64,12 @@ impl<E: Engine + Documents> Database<E> {
         to: u64,
     ) -> Result<Position, ApiError> {
         let table = self.replica(table)?;
+        let document = table.document();
+        check_source(&document, source)?;
         let mut least: Option<Position> = None;
-        for position in overlapping(&table.document(), from, to) {
+        for position in overlapping(&document, from, to) {
             let state = table.owner(position).await?.state();
+            check_begun(&document, self.region(), &state)?;
             let link = state.links.get(&source);
             let here = Position {
                 cursor: link.map_or(Sequence::ZERO, |link| link.cursor),
@@ -81,10 +84,12 @@ impl<E: Engine + Documents> Database<E> {
     pub async fn arrive(&self, table: &str, arrival: Arrival) -> Result<Pushed, ApiError> {
         let table = self.replica(table)?;
         let document = table.document();
+        check_source(&document, arrival.source)?;
         let mut pushed: Option<Pushed> = None;
         for position in overlapping(&document, arrival.from, arrival.to) {
             let part = part_of(&arrival, &document.partitions[position]);
             let owner = table.owner(position).await?;
+            check_begun(&document, self.region(), &owner.state())?;
             let Answer::Arrived(arrived) = owner.submit(Op::Arrive(part)).await? else { continue };
             let waits = owner.state().tombstones > 0;
             let here = Pushed { arrived, waits };
@@ -226,6 +231,28 @@ impl<E: Engine + Documents> Database<E> {
             owner.submit(Op::Prune(tombstones)).await?;
         }
         Ok(more)
+    }
+}
+
+/// A table that was made again, here or there, is another one under the same name.
+fn check_source(document: &TableDocument, source: Source) -> Result<(), ApiError> {
+    let known = document.replicas.get(&source.region).map(|replica| replica.incarnation);
+    match known {
+        Some(incarnation) if incarnation.is_none_or(|known| known == source.incarnation) => Ok(()),
+        _ => Err(ApiError::resource_not_found(format!(
+            "The table {} has no such replica in region {}",
+            document.name, source.region
+        ))),
+    }
+}
+
+/// A region that joins takes nothing before it knows where links begin: the part of a log that a link sent from its
+/// start until then could be the put without the delete that followed, whose tombstone is in no snapshot any more.
+fn check_begun(document: &TableDocument, here: Region, state: &State) -> Result<(), ApiError> {
+    let joins = document.replicas.get(&here).is_some_and(|replica| replica.status == ReplicaStatus::Creating);
+    match joins && state.links.is_empty() {
+        true => Err(ApiError::resource_in_use(format!("The table {} is being created", document.name))),
+        false => Ok(()),
     }
 }
 

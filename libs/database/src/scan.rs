@@ -44,7 +44,7 @@ impl<E: Engine + Documents> Database<E> {
 
 /// All rows behind `prefix` (a table's incarnation or an index's id) whose hash lies in the segment: the segments of one
 /// total cover all hashes once.
-fn segment_keys(prefix: Incarnation, segment: Option<Segment>) -> Range<Bytes> {
+pub(crate) fn segment_keys(prefix: Incarnation, segment: Option<Segment>) -> Range<Bytes> {
     let all = Bytes::copy_from_slice(prefix.as_bytes())..after_prefix(prefix.as_bytes());
     let Some(Segment { segment, total }) = segment else { return all };
     let first_hash = |segment: u32| (u128::from(segment) << 64).div_ceil(u128::from(total));

@@ -1,8 +1,6 @@
 //! What is said about a table beside its data: tags, TTL, limits, and features it does not have.
 
-use tradewind_engine::{Documents, Engine, Space};
-use tradewind_model::key::after_prefix;
-use tradewind_model::{ItemKey, StoredItem};
+use tradewind_engine::{Documents, Engine};
 use tradewind_wire::ApiError;
 use tradewind_wire::error::Code;
 use tradewind_wire::request::stream::StreamRef;
@@ -15,9 +13,8 @@ use tradewind_wire::response::table::{
 };
 
 use crate::describe::describe_replica;
-use crate::partition::owner::explain;
 use crate::region::Database;
-use crate::table::document::{TableDocument, Ttl};
+use crate::table::document::Ttl;
 
 /// User tags of one table.
 const MAX_TAGS: usize = 50;
@@ -66,7 +63,7 @@ impl<E: Engine + Documents> Database<E> {
         Ok(Answer::Tags(TagPage { tags: tags.collect(), next_token: None }))
     }
 
-    /// Takes effect at once, for the items there are as well.
+    /// Takes effect at once; the items there are follow in the background.
     pub(crate) async fn update_ttl(&self, request: UpdateTimeToLive) -> Result<Answer, ApiError> {
         let name = request.table.name;
         self.existing(&name)?;
@@ -76,45 +73,14 @@ impl<E: Engine + Documents> Database<E> {
         check_ttl(known.as_ref(), &request.attribute, request.enabled)?;
         let version = self.settings_version(self.existing(&name)?.document().shared);
         let attribute = request.attribute.clone();
-        let document = self
-            .change_alone(&name, |document| {
-                document.ttl = request.enabled.then_some(Ttl { attribute });
-                document.settings.ttl_changed_ms = Some(now_ms);
-                document.shared = Some(version);
-                Ok(())
-            })
-            .await?;
-        if request.enabled {
-            self.find_expiring(&document).await?;
-        }
+        self.change_alone(&name, |document| {
+            document.ttl = request.enabled.then_some(Ttl { attribute });
+            document.settings.ttl_changed_ms = Some(now_ms);
+            document.shared = Some(version);
+            Ok(())
+        })
+        .await?;
         Ok(Answer::TimeToLiveUpdated { attribute: request.attribute, enabled: request.enabled })
-    }
-
-    /// Records when the items that are already there expire.
-    async fn find_expiring(&self, document: &TableDocument) -> Result<(), ApiError> {
-        let (prefix, end) = (document.incarnation.as_bytes(), after_prefix(document.incarnation.as_bytes()));
-        let Some(ttl) = &document.ttl else { return Ok(()) };
-        let mut keys = Vec::new();
-        self.shared
-            .engine
-            .range(Space::Items, &prefix[..]..&end[..], false, |key, value| {
-                let has = StoredItem::item_of(value).is_some_and(|item| item.get(&ttl.attribute).is_some());
-                keys.extend(ItemKey::from_stored(key).filter(|_| has));
-                true
-            })
-            .await
-            .map_err(|error| explain(&error))?;
-        let table = self.existing(&document.name)?;
-        for chunk in keys.chunks(500) {
-            let mut parts = std::collections::BTreeMap::<usize, Vec<ItemKey>>::new();
-            chunk
-                .iter()
-                .for_each(|key| parts.entry(table.position(key.hash())).or_default().push(key.clone()));
-            for (position, keys) in parts {
-                table.owner(position).await?.submit(crate::partition::group::Op::Expiring(keys)).await?;
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn describe_ttl(&self, name: &str) -> Result<Answer, ApiError> {

@@ -239,7 +239,7 @@ impl<E: Engine + Documents> Database<E> {
     pub async fn get_records(&self, request: GetRecords) -> Result<RecordPage, ApiError> {
         let (named, number, after, issued_ms) =
             read_iterator(&request.iterator).ok_or_else(|| ApiError::validation("Invalid ShardIterator"))?;
-        if issued_ms + ITERATOR_MS < self.shared.clock.now_ms() {
+        if issued_ms.saturating_add(ITERATOR_MS) < self.shared.clock.now_ms() {
             return Err(ApiError::new(
                 Code::ExpiredIterator,
                 "Iterator expired. The iterator was created more than 15 minutes ago.",
@@ -332,7 +332,9 @@ fn read_iterator(iterator: &str) -> Option<(StreamRef, u32, Sequence, u64)> {
     let number = u32::from_be_bytes(position.get(..4)?.try_into().ok()?);
     let after = u64::from_be_bytes(position.get(4..12)?.try_into().ok()?);
     let issued = u64::from_be_bytes(position.get(12..20)?.try_into().ok()?);
-    Some((StreamRef::from_arn(arn)?, number, Sequence(after), issued))
+    // Anybody may write one: there is always a sequence after the position.
+    let after = Some(Sequence(after)).filter(|after| after.0 < u64::MAX)?;
+    Some((StreamRef::from_arn(arn)?, number, after, issued))
 }
 
 fn trimmed() -> ApiError {

@@ -52,10 +52,7 @@ impl<E: Engine> Table<E> {
         if let Some(owner) = cell.get() {
             return Ok(owner);
         }
-        if self.document.load().status == TableStatus::Deleting {
-            return Err(ApiError::resource_not_found("Requested resource not found"));
-        }
-        cell.get_or_try_init(|| self.start(position)).await.map_err(|error| explain(&error))
+        cell.get_or_try_init(|| self.start(position)).await
     }
 
     /// The owner, if anything was asked of the partition since the start.
@@ -65,13 +62,20 @@ impl<E: Engine> Table<E> {
 
     /// Ends all owners: when this returns, nothing of the table is written any more.
     pub async fn close(&self) {
-        for owner in self.owners.iter().filter_map(OnceCell::get) {
-            owner.close().await;
+        for cell in &self.owners {
+            // Waits for an owner that is being started. Later ones are not: the document says that the table goes.
+            if let Ok(owner) = cell.get_or_try_init(async || Err(())).await {
+                owner.close().await;
+            }
         }
     }
 
-    async fn start(&self, position: usize) -> Result<Owner, tradewind_engine::Error> {
+    /// Runs one at a time per partition.
+    async fn start(&self, position: usize) -> Result<Owner, ApiError> {
         let document = self.document();
+        if document.status == TableStatus::Deleting {
+            return Err(ApiError::resource_not_found("Requested resource not found"));
+        }
         let range = document.partitions[position];
         Owner::start(Setting {
             engine: self.shared.engine.clone(),
@@ -84,6 +88,7 @@ impl<E: Engine> Table<E> {
             runtime: self.shared.data[position % self.shared.data.len()].clone(),
         })
         .await
+        .map_err(|error| explain(&error))
     }
 
     /// Through the queue of the partition that holds `key`.

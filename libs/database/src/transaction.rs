@@ -63,7 +63,7 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     /// The actions checked against their tables. Errors of an item cancel the transaction; the first one counts.
-    fn parts(&self, actions: Vec<TransactWrite>) -> Result<Vec<Part<E>>, ApiError> {
+    pub(crate) fn parts(&self, actions: Vec<TransactWrite>) -> Result<Vec<Part<E>>, ApiError> {
         let count = actions.len();
         let mut tables = Vec::with_capacity(count);
         for action in &actions {
@@ -210,7 +210,7 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     /// The items as they are, for a request that was carried out before.
-    async fn unchanged(&self, parts: &[Part<E>]) -> Result<Vec<Written>, ApiError> {
+    pub(crate) async fn unchanged(&self, parts: &[Part<E>]) -> Result<Vec<Written>, ApiError> {
         let keys: Vec<Bytes> =
             parts.iter().map(|part| part.write.key.stored(part.table.document().incarnation)).collect();
         let refs: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
@@ -221,7 +221,7 @@ impl<E: Engine + Documents> Database<E> {
         Ok(rows.iter().map(|row| Written { old: item(row), new: item(row) }).collect())
     }
 
-    fn transaction_output(
+    pub(crate) fn transaction_output(
         &self,
         parts: &[Part<E>],
         written: &[Written],
@@ -334,7 +334,7 @@ pub(crate) fn canceled(refusals: Refusals) -> ApiError {
             .into_iter()
             .map(|refused| match refused {
                 Some(refused) => CancellationReason {
-                    code: Some("ConditionalCheckFailed"),
+                    code: Some(reason(refused.error.code)),
                     message: Some(refused.error.message),
                     item: refused.error.item,
                 },
@@ -342,6 +342,13 @@ pub(crate) fn canceled(refusals: Refusals) -> ApiError {
             })
             .collect(),
     )
+}
+
+fn reason(code: Code) -> &'static str {
+    match code {
+        Code::DuplicateItem => "DuplicateItem",
+        _ => "ConditionalCheckFailed",
+    }
 }
 
 /// A validation error of one action: every other reason is `None`.

@@ -20,8 +20,9 @@ use tradewind_model::{Epoch, PartitionId, Sequence};
 /// change is kept, so that [`Engine::trim`] can drop whole pieces. It may go back; the log's order does not.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// Keys have at least one byte and at most this many: twice what the longest index key needs.
-pub const MAX_KEY_BYTES: usize = 16 * 1024;
+/// Keys have at least one byte and at most this many. The longest index key has 19.1 KiB: four partition key attributes of
+/// 2 KiB, four sort key attributes of 1 KiB that escaping doubles, and the item's own key of 3 KiB.
+pub const MAX_KEY_BYTES: usize = 32 * 1024;
 
 /// What kind of row a key belongs to. Each space is ordered by key by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

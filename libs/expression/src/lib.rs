@@ -9,6 +9,7 @@ mod error;
 mod key_condition;
 mod lexer;
 mod parser;
+pub mod partiql;
 mod path;
 mod placeholders;
 mod projection;

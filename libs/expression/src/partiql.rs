@@ -25,6 +25,7 @@ mod error;
 mod lexer;
 mod literal;
 mod rendering;
+mod reserved;
 mod select;
 mod term;
 
@@ -133,7 +134,11 @@ fn insert(cursor: &mut Cursor<'_>) -> Result<Insert, StatementError> {
     let table = select::table(cursor)?;
     if !cursor.accept_word("VALUE") {
         let known = cursor.at_word("VALUES") || cursor.at_symbol("{") || cursor.at_symbol("<<");
-        return Err(if known { StatementError::UnsupportedOperation("InsertOp") } else { cursor.unexpected() });
+        return Err(if known {
+            StatementError::UnsupportedOperation("InsertOp")
+        } else {
+            cursor.unexpected()
+        });
     }
     let item = literal::item(cursor)?;
     if cursor.at_word("RETURNING") {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tradewind_database::Database;
 use tradewind_database::table::document::{Replica, ReplicaStatus, TableDocument};
 use tradewind_engine::{Documents, Engine};
-use tradewind_model::Hlc;
+use tradewind_model::{Hlc, Region};
 use tradewind_wire::ApiError;
 
 use crate::peer::{Peer, PeerError};
@@ -50,26 +50,62 @@ pub async fn join<E: Engine + Documents, P: Peer>(
     // As it is now: a join before this one may have changed it.
     let Some(document) = database.table(table).map(|table| table.document()) else { return Ok(()) };
     let document = &*document;
-    let replica = joiner.create_replica(document).await?;
+    let made = joiner.create_replica(document).await?;
+    let replica = Replica { seen_to_by: Some(database.region()), ..made.clone() };
     let others: Vec<_> = others(document, joiner, peers).collect();
-    count_joiner(database, table, joiner, &replica, &others).await?;
-    let mut pins = database.pins(table).await?;
-    pins.extend(
-        database.cursors(table).await?.into_iter().filter(|pin| pin.source.region != joiner.region()),
-    );
-    joiner.begin_links(table, pins).await?;
-    // The catalogue now names the joiner's incarnation: links to it start while the snapshot goes over.
-    seed(database, table, joiner).await?;
-    let watermark = common_watermark(database, table, joiner, &others).await?;
-    wait_for(database, document, joiner, &others, watermark).await?;
-    joiner.finish_join(table, watermark).await?;
+    // One that serves already has all it needs; a crash kept the others from hearing of it.
+    if made.status == ReplicaStatus::Creating {
+        bring_up(database, document, joiner, &replica, &others).await?;
+    }
     let active = Replica { status: ReplicaStatus::Active, seen_to_by: None, ..replica };
     joiner.set_replica(table, joiner.region(), Some(active.clone())).await?;
-    for peer in &others {
-        peer.set_replica(table, joiner.region(), Some(active.clone())).await?;
-    }
-    database.set_replica(table, joiner.region(), Some(active)).await?;
+    tell(database, table, joiner.region(), &active, &others).await?;
     tracing::info!(table, region = %joiner.region(), "a replica has joined");
+    Ok(())
+}
+
+async fn bring_up<E: Engine + Documents, P: Peer>(
+    database: &Database<E>,
+    document: &TableDocument,
+    joiner: &Arc<P>,
+    replica: &Replica,
+    others: &[&Arc<P>],
+) -> Result<(), Error> {
+    let table = &document.name;
+    // Counted, but not linked to: a link that began before the pins would begin at the logs' beginnings, and bring back
+    // what was deleted since.
+    let counted = Replica { incarnation: None, ..replica.clone() };
+    tell(database, table, joiner.region(), &counted, others).await?;
+    for peer in others {
+        // Answered only when every write from now on counts the joiner.
+        peer.pins(table).await?;
+    }
+    let mut pins = database.pins(table).await?;
+    let cursors = database.cursors(table).await?;
+    pins.extend(cursors.into_iter().filter(|pin| pin.source.region != joiner.region()));
+    joiner.begin_links(table, pins).await?;
+    // Naming its incarnation starts the links, while the snapshot goes over.
+    tell(database, table, joiner.region(), replica, others).await?;
+    seed(database, table, joiner).await?;
+    let watermark = common_watermark(database, table, joiner, others).await?;
+    wait_for(database, document, joiner, others, watermark).await?;
+    joiner.finish_join(table, watermark).await?;
+    Ok(())
+}
+
+/// Tells the other replicas, and then this region, what the joiner is now: what this region knows is what a join that was
+/// interrupted goes on from.
+async fn tell<E: Engine + Documents, P: Peer>(
+    database: &Database<E>,
+    table: &str,
+    joiner: Region,
+    replica: &Replica,
+    others: &[&Arc<P>],
+) -> Result<(), Error> {
+    for peer in others {
+        peer.set_replica(table, joiner, Some(replica.clone())).await?;
+    }
+    database.set_replica(table, joiner, Some(replica.clone())).await?;
     Ok(())
 }
 
@@ -86,22 +122,6 @@ fn others<'a, P: Peer>(
                 .get(&peer.region())
                 .is_some_and(|replica| replica.status == ReplicaStatus::Active)
     })
-}
-
-async fn count_joiner<E: Engine + Documents, P: Peer>(
-    database: &Database<E>,
-    table: &str,
-    joiner: &Arc<P>,
-    replica: &Replica,
-    others: &[&Arc<P>],
-) -> Result<(), Error> {
-    database.set_replica(table, joiner.region(), Some(replica.clone())).await?;
-    for peer in others {
-        peer.set_replica(table, joiner.region(), Some(replica.clone())).await?;
-        // Answered only when every write from now on counts the joiner.
-        peer.pins(table).await?;
-    }
-    Ok(())
 }
 
 async fn seed<E: Engine + Documents, P: Peer>(

@@ -66,7 +66,10 @@ impl Link {
         let changes: Vec<_> = page.changes.into_iter().filter(|(_, change)| born_here(change)).collect();
         // Versions of one region ascend in its log.
         let newest = changes.last().map_or(Hlc::ZERO, |(_, change)| change.version.hlc);
-        let announced = if through >= announcement.last { announcement.watermark } else { Hlc::ZERO };
+        let at_end = through >= announcement.last;
+        let announced = if at_end { announcement.watermark } else { Hlc::ZERO };
+        // What was applied from others came after what this batch ends with, too.
+        let seen = if at_end { announcement.seen.clone() } else { BTreeMap::new() };
         Arrival {
             source: self.source,
             from: self.from,
@@ -76,7 +79,7 @@ impl Link {
             at,
             changes,
             watermark: newest.max(announced),
-            seen: announcement.seen.clone(),
+            seen,
         }
     }
 
@@ -143,6 +146,18 @@ mod tests {
             |through| Page { changes: vec![(Sequence(1), change(5, "a"))], through: Sequence(through) };
         assert_eq!(link().batch(page(1), &announcement(7, 99)).watermark, Hlc(5));
         assert_eq!(link().batch(page(1), &announcement(1, 99)).watermark, Hlc(99));
+    }
+
+    /// A applies a delete of C's after its own write, which has not gone out yet: were B told of the delete first, it would
+    /// let its tombstone go, and the write that knew nothing of the delete would meet no row and leave no conflict.
+    #[test]
+    fn what_was_seen_is_announced_only_at_the_end_of_the_log() {
+        let page =
+            |through| Page { changes: vec![(Sequence(1), change(5, "a"))], through: Sequence(through) };
+        let seen: BTreeMap<_, _> = [(region("c"), Hlc(8))].into();
+        let announcement = Announcement { seen: seen.clone(), ..announcement(7, 99) };
+        assert_eq!(link().batch(page(1), &announcement).seen, BTreeMap::new());
+        assert_eq!(link().batch(page(7), &announcement).seen, seen);
     }
 
     /// A watermark announced at sequence 7 says nothing of a batch that ends at 1, after the destination went back.

@@ -64,6 +64,15 @@ struct Running {
     abort: AbortHandle,
 }
 
+impl Running {
+    /// Whether it ended and nobody has to be told: were its replica removed and added in one breath, it begins anew. A
+    /// link that had to stop stays in view.
+    fn is_over(&self) -> bool {
+        let stopped = matches!(self.status.borrow().state, LinkState::Diverged | LinkState::Trimmed);
+        self.abort.is_finished() && !stopped
+    }
+}
+
 pub struct Replicator<E, P> {
     database: Arc<Database<E>>,
     peers: Mutex<HashMap<Region, Arc<P>>>,
@@ -222,7 +231,7 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
             if !lives {
                 link.abort.abort();
             }
-            lives
+            lives && !link.is_over()
         });
     }
 

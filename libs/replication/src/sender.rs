@@ -51,14 +51,19 @@ enum Stop {
 impl<E: Engine + Documents, P: Peer> Sender<E, P> {
     /// Runs until the table is gone or the link has to stop; the status says why.
     pub async fn run(self) {
+        let mut retry = RETRY_FIRST;
         let stop = loop {
             match self.connect().await {
                 Ok(mut link) => match self.walk(&mut link).await {
                     Some(stop) => break stop,
-                    None => continue,
+                    None => retry = RETRY_FIRST,
                 },
+                Err(_) if self.is_gone() => break Stop::Gone,
                 Err(Some(stop)) => break stop,
-                Err(None) => tokio::time::sleep(RETRY_MOST).await,
+                Err(None) => {
+                    tokio::time::sleep(retry).await;
+                    retry = (retry * 2).min(RETRY_MOST);
+                }
             }
         };
         let state = match stop {

@@ -1,8 +1,11 @@
 //! One request of DynamoDB, from its head and body to its answer.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use tradewind_database::Database;
 use tradewind_engine::{Documents, Engine};
 use tradewind_wire::error::Code;
 use tradewind_wire::http::{Admission, Envelope, Head, Reply, RequestId, admit, body, operation, too_large};
@@ -66,13 +69,48 @@ async fn call<E: Engine + Documents>(
     match decode(operation, plain)? {
         Request::DescribeEndpoints => Ok(Answer::Endpoints(vec![front.address.clone()])),
         request => {
-            let result = region.database.execute(request).await;
+            let result = execute(region.database, operation, request).await;
             if let Err(error) = &result {
                 log_fault(operation, error);
             }
             result
         }
     }
+}
+
+/// A client that goes away takes its request's future with it. That must not leave the catalogue and its copy in memory
+/// apart, or partitions held: what takes several steps goes on by itself.
+async fn execute<E: Engine + Documents>(
+    database: Arc<Database<E>>,
+    operation: Operation,
+    request: Request,
+) -> Result<Answer, ApiError> {
+    if !has_steps(operation) {
+        return database.execute(request).await;
+    }
+    match tokio::spawn(async move { database.execute(request).await }).await {
+        Ok(result) => result,
+        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+        Err(_) => Err(ApiError::unavailable("the service stops")),
+    }
+}
+
+fn has_steps(operation: Operation) -> bool {
+    use Operation::{
+        CreateTable, DeleteTable, ExecuteTransaction, TagResource, TransactWriteItems, UntagResource, UpdateTable,
+        UpdateTimeToLive,
+    };
+    matches!(
+        operation,
+        CreateTable
+            | DeleteTable
+            | ExecuteTransaction
+            | TagResource
+            | TransactWriteItems
+            | UntagResource
+            | UpdateTable
+            | UpdateTimeToLive
+    )
 }
 
 /// Faults of the server are logged here, once; errors of clients are theirs.

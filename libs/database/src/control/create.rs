@@ -65,6 +65,7 @@ impl<E: Engine + Documents> Database<E> {
                 class: request.class,
                 encryption: request.encryption,
                 ttl_changed_ms: None,
+                expiry_noted: None,
             },
             shared: None,
         }

@@ -69,10 +69,11 @@ impl<E: Engine + Documents> Database<E> {
         Ok(document)
     }
 
-    /// Drops the table without telling its other replicas.
+    /// Drops the table without telling its other replicas. A table of one region with the name was made after the replica
+    /// went, and stays.
     pub async fn drop_replica(&self, name: &str) -> Result<(), ApiError> {
         let _alone = self.control.lock().await;
-        match self.table(name) {
+        match self.table(name).filter(|table| table.document().is_replicated()) {
             Some(table) => self.drop_table(&table).await,
             None => Ok(()),
         }

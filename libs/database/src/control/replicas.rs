@@ -163,7 +163,7 @@ impl<E: Engine + Documents> Database<E> {
             return Ok(());
         }
         let gone: Vec<_> =
-            known.indexes.iter().filter(|index| newer.index(&index.name).is_none()).cloned().collect();
+            known.indexes.iter().filter(|index| !newer.indexes.iter().any(|new| is_same(index, new))).cloned().collect();
         self.change_alone(&newer.name, |document| {
             adopt(document, newer);
             Ok(())
@@ -236,12 +236,18 @@ fn apply(document: &mut TableDocument, here: Region, update: &ReplicaUpdate) {
     }
 }
 
+/// One name with another definition is another index: it was deleted and made again.
+fn is_same(a: &Index, b: &Index) -> bool {
+    let definition = |index: &Index| (index.local, index.hash.clone(), index.range.clone(), index.projection.clone());
+    a.name == b.name && definition(a) == definition(b)
+}
+
 fn adopt(document: &mut TableDocument, newer: &TableDocument) {
     document.shared = newer.shared;
     document.capacity = newer.capacity.clone();
     document.ttl = newer.ttl.clone();
-    document.attributes = super::build::merge_definitions(&document.attributes, &newer.attributes);
-    document.indexes.retain(|index| newer.index(&index.name).is_some());
+    document.attributes = newer.attributes.clone();
+    document.indexes.retain(|index| newer.indexes.iter().any(|new| is_same(index, new)));
     for index in &newer.indexes {
         match document.indexes.iter_mut().find(|known| known.name == index.name) {
             Some(known) => known.capacity = index.capacity.clone(),

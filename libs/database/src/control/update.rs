@@ -15,6 +15,7 @@ use super::build;
 use super::create::new_stream;
 use super::delete::{Trash, log_ends};
 use crate::region::{Database, TRASH};
+use crate::table::Table;
 use crate::table::document::{Capacity, Index, IndexStatus, TableDocument, TableStatus};
 
 /// Global indexes of one table. (Developer guide, "Quotas".)
@@ -30,17 +31,18 @@ impl<E: Engine + Documents> Database<E> {
                 "Attempt to change a resource which is still in use: Table is being updated: {name}"
             )));
         }
+        self.check_replicas(&document, &request.replicas)?;
+        // Refused before anything is done: the stream changes first.
+        apply_update(&mut TableDocument::clone(&document), &request, self.shared.clock.now_ms())?;
         if let Some(stream) = request.stream {
             self.update_stream(&name, stream).await?;
         }
-        self.check_replicas(&document, &request.replicas)?;
         let removed = removed_indexes(&document, &request);
         let version = self.settings_version(document.shared);
         let now_ms = self.shared.clock.now_ms();
         let updated = self.change_alone(&name, |document| {
             let before = document.clone();
-            update_settings(document, &request, now_ms)?;
-            update_indexes(document, &request)?;
+            apply_update(document, &request, now_ms)?;
             if *document != before {
                 document.shared = Some(version);
             }
@@ -95,13 +97,15 @@ impl<E: Engine + Documents> Database<E> {
         }
         let enabled = table.document();
         table.set_document(without);
-        let ended = match log_ends(&table, &enabled).await {
-            Ok(ended) => ended,
-            Err(error) => {
-                table.set_document(TableDocument::clone(&enabled));
-                return Err(error);
-            }
-        };
+        let ended = self.record_end(name, &table).await;
+        if ended.is_err() {
+            table.set_document(TableDocument::clone(&enabled));
+        }
+        ended
+    }
+
+    async fn record_end(&self, name: &str, table: &Table<E>) -> Result<(), ApiError> {
+        let ended = log_ends(table, &table.document()).await?;
         let now_ms = self.shared.clock.now_ms();
         self.change_alone(name, |document| {
             if let Some(stream) = document.streams.last_mut() {
@@ -134,6 +138,11 @@ fn removed_indexes(document: &TableDocument, request: &UpdateTable) -> Vec<Index
         _ => None,
     });
     deleted.cloned().collect()
+}
+
+fn apply_update(document: &mut TableDocument, request: &UpdateTable, now_ms: u64) -> Result<(), ApiError> {
+    update_settings(document, request, now_ms)?;
+    update_indexes(document, request)
 }
 
 fn update_settings(document: &mut TableDocument, request: &UpdateTable, now_ms: u64) -> Result<(), ApiError> {

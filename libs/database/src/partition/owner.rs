@@ -45,7 +45,7 @@ pub struct Setting<E> {
 
 enum Job {
     Op(Box<Op>, oneshot::Sender<Result<Answer, ApiError>>),
-    Hold(oneshot::Sender<Held>),
+    Hold(oneshot::Sender<Result<Held, ApiError>>),
     Close,
 }
 
@@ -79,7 +79,8 @@ impl Owner {
         let (publish, published) = watch::channel(Arc::new(state.clone()));
         let (queue, jobs) = mpsc::channel(QUEUE);
         let runtime = setting.runtime.clone();
-        runtime.spawn(Task { setting, state, publish }.run(jobs));
+        let owner = runtime.spawn(Task { setting, state, publish, jobs, closed: false }.run());
+        runtime.spawn(end_with_process(owner));
         Ok(Owner { queue, state: published })
     }
 
@@ -98,7 +99,7 @@ impl Owner {
     pub async fn hold(&self) -> Result<Held, ApiError> {
         let (reply, held) = oneshot::channel();
         self.queue.send(Job::Hold(reply)).await.map_err(|_| gone())?;
-        held.await.map_err(|_| gone())
+        held.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Ends the task once what waits before is answered; whatever comes later is told that the table is gone.
@@ -149,21 +150,37 @@ struct Task<E> {
     setting: Setting<E>,
     state: State,
     publish: watch::Sender<Arc<State>>,
+    jobs: mpsc::Receiver<Job>,
+    /// Whether a [`Job::Close`] was met where no group could be decided.
+    closed: bool,
+}
+
+/// An owner that panics has lost its invariants, and a partition without one would refuse writes for ever: the process
+/// ends, and whatever starts it starts it again.
+async fn end_with_process(owner: tokio::task::JoinHandle<()>) {
+    if owner.await.is_err_and(|error| error.is_panic()) {
+        tracing::error!("the owner of a partition panicked; the process ends");
+        std::process::abort();
+    }
 }
 
 type Waiting = Vec<(Op, oneshot::Sender<Result<Answer, ApiError>>)>;
 
 impl<E: Engine> Task<E> {
-    async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        while let Some(job) = jobs.recv().await {
-            let (group, then) = gather(job, &mut jobs);
+    async fn run(mut self) {
+        while let Some(job) = self.jobs.recv().await {
+            let (group, then) = gather(job, &mut self.jobs);
             if !group.is_empty() {
                 self.group(group).await;
             }
             match then {
+                _ if self.closed => return,
                 Some(Job::Hold(reply)) => self.hold(reply).await,
                 Some(Job::Close) => return,
                 Some(Job::Op(..)) | None => (),
+            }
+            if self.closed {
+                return;
             }
         }
     }
@@ -208,10 +225,10 @@ impl<E: Engine> Task<E> {
         self.publish.send_replace(Arc::new(self.state.clone()));
     }
 
-    async fn hold(&mut self, reply: oneshot::Sender<Held>) {
+    async fn hold(&mut self, reply: oneshot::Sender<Result<Held, ApiError>>) {
         let (release, released) = oneshot::channel();
         let table = self.setting.table.load_full();
-        if reply.send(Held { state: self.state.clone(), table, release }).is_err() {
+        if reply.send(Ok(Held { state: self.state.clone(), table, release })).is_err() {
             return;
         }
         match released.await {
@@ -241,10 +258,31 @@ impl<E: Engine> Task<E> {
         loop {
             match open(&*self.setting.engine, self.setting.id, self.setting.range).await {
                 Ok(state) => return self.advance(state),
-                Err(error) => tracing::warn!(partition = %self.setting.id, %error, "cannot be opened yet"),
+                Err(error) => {
+                    tracing::warn!(partition = %self.setting.id, %error, "cannot be opened yet");
+                    self.refuse_waiting(&explain(&error));
+                }
+            }
+            if self.closed {
+                return;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(std::time::Duration::from_secs(1));
+        }
+    }
+
+    /// Nobody waits longer for a partition that cannot be written than it takes to find that out.
+    fn refuse_waiting(&mut self, answer: &ApiError) {
+        while let Ok(job) = self.jobs.try_recv() {
+            // A caller that has gone away does not want its answer.
+            match job {
+                Job::Op(_, reply) => _ = reply.send(Err(answer.clone())),
+                Job::Hold(reply) => _ = reply.send(Err(answer.clone())),
+                Job::Close => {
+                    self.closed = true;
+                    return;
+                }
+            }
         }
     }
 }

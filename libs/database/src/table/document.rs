@@ -56,6 +56,8 @@ pub struct Settings {
     pub encryption: Option<Encryption>,
     /// Unix milliseconds when TTL was switched last.
     pub ttl_changed_ms: Option<u64>,
+    /// The TTL attribute by which it is recorded when items expire.
+    pub expiry_noted: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]

@@ -7,18 +7,12 @@ use tradewind_model::Writer;
 use crate::error::ParseError;
 use crate::partiql::error::{Place, StatementError};
 use crate::partiql::lexer::{self, Kind, Token};
+use crate::partiql::reserved::is_reserved;
 
 /// Parentheses, function calls and literals inside each other; items have at most 32 levels. It bounds the stack.
 const MAX_DEPTH: usize = 64;
 /// Operators and functions of one statement, as of other expressions. (Developer guide, "Service quotas".)
 const MAX_OPERATORS: usize = 300;
-
-/// Words that are no names unless they are quoted: those at which the grammar could not tell.
-const RESERVED: [&str; 31] = [
-    "ALL", "AND", "AS", "ASC", "BETWEEN", "BY", "DELETE", "DESC", "EXISTS", "FALSE", "FROM", "GROUP", "HAVING", "IN",
-    "INSERT", "INTO", "IS", "LIKE", "MISSING", "NOT", "NULL", "OR", "ORDER", "REMOVE", "RETURNING", "SELECT", "SET",
-    "TRUE", "UPDATE", "VALUE", "WHERE",
-];
 
 pub(super) struct Cursor<'a> {
     text: &'a str,
@@ -124,7 +118,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn at_reserved(&self) -> bool {
-        RESERVED.iter().any(|word| self.at_word(word))
+        self.kind() == Kind::Word && is_reserved(self.shown())
     }
 
     pub fn at_name(&self) -> bool {

@@ -55,6 +55,8 @@ pub enum StatementError {
     LongSource,
     #[error("FROM clause may only contain a single table name in data manipulation statements")]
     IndexSource,
+    #[error("Must have WHERE clause in the statement when using ORDER BY clause.")]
+    OrderWithoutCondition,
     #[error("Argument to ORDER BY must be of type VariableReference. Type: PATH")]
     OrderByPath,
     #[error("The arguments to AND/OR must be Expressions")]

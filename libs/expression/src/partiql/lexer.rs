@@ -117,7 +117,10 @@ mod tests {
 
     #[test]
     fn quotes_are_doubled_and_must_end() {
-        assert_eq!(all("'it''s'\"a\"\"b\""), [(Kind::Text, "'it''s'"), (Kind::Name, "\"a\"\"b\""), (Kind::End, "")]);
+        assert_eq!(
+            all("'it''s'\"a\"\"b\""),
+            [(Kind::Text, "'it''s'"), (Kind::Name, "\"a\"\"b\""), (Kind::End, "")]
+        );
         assert_eq!(all("'x"), [(Kind::Unknown, "'x"), (Kind::End, "")]);
         assert_eq!(all("'''"), [(Kind::Unknown, "'''"), (Kind::End, "")]);
     }
@@ -133,7 +136,10 @@ mod tests {
 
     #[test]
     fn comments_are_blank() {
-        assert_eq!(all("a--b\nc/* d */e-- f"), [(Kind::Word, "a"), (Kind::Word, "c"), (Kind::Word, "e"), (Kind::End, "")]);
+        assert_eq!(
+            all("a--b\nc/* d */e-- f"),
+            [(Kind::Word, "a"), (Kind::Word, "c"), (Kind::Word, "e"), (Kind::End, "")]
+        );
         assert_eq!(all("a/*b")[1], (Kind::Unknown, "/*b"));
     }
 

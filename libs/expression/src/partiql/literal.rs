@@ -149,7 +149,7 @@ fn bag(cursor: &mut Cursor<'_>, out: &mut Writer) -> Result<(), StatementError> 
     let mut elements = Vec::new();
     loop {
         elements.push(element(cursor)?);
-        if elements.last().map(kind_of) != elements.first().map(kind_of) {
+        if kind_of(&elements[0]) != kind_of(&elements[elements.len() - 1]) {
             return Err(StatementError::BagElement(opened));
         }
         if !cursor.accept(",") {
@@ -157,7 +157,7 @@ fn bag(cursor: &mut Cursor<'_>, out: &mut Writer) -> Result<(), StatementError> 
         }
     }
     cursor.expect(">>")?;
-    let kind = match elements.first().map(kind_of) {
+    let kind = match elements.first().map(|stored| kind_of(stored)) {
         Some(Type::N) => Type::Ns,
         Some(Type::B) => Type::Bs,
         _ => Type::Ss,
@@ -167,7 +167,7 @@ fn bag(cursor: &mut Cursor<'_>, out: &mut Writer) -> Result<(), StatementError> 
     if out.end_set(mark) { Ok(()) } else { Err(StatementError::BagDuplicates) }
 }
 
-fn kind_of(stored: &Vec<u8>) -> Type {
+fn kind_of(stored: &[u8]) -> Type {
     ValueRef::new(stored).kind()
 }
 

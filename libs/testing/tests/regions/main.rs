@@ -135,7 +135,6 @@ fn seeding_under_write_load() {
 /// One region put k, another deleted it, and no tombstone is left of it when a third joins. Whatever of the logs the joiner
 /// reads, the put must not come alone; slow links from the region that deleted make room for it.
 #[test]
-#[ignore = "fails: links to a joiner start before it has its pins"]
 fn a_joiner_brings_nothing_back() {
     let dir = tempfile::tempdir().unwrap();
     let cluster = Cluster::open(dir.path());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,7 +193,9 @@ fn work_dir(settings: &Dev) -> anyhow::Result<WorkDir> {
         return Ok(WorkDir::Temporary(tempfile::tempdir()?));
     }
     let dir = &settings.data_dir;
-    std::fs::create_dir_all(dir).with_context(|| format!("--data-dir {}", dir.display()))?;
+    // Nobody else on the machine is to read items and the code of functions.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("--data-dir {}", dir.display()))?;
     Ok(WorkDir::Kept(dir.canonicalize()?))
 }
 
