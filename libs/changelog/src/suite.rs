@@ -15,7 +15,11 @@ pub trait Subject: Send {
     fn log(&self) -> &Self::Log;
 
     /// Appends durably; a sequence without a change is one that nobody was to read.
-    fn append(&mut self, partition: PartitionId, changes: Vec<Option<Change>>) -> impl Future<Output = ()> + Send;
+    fn append(
+        &mut self,
+        partition: PartitionId,
+        changes: Vec<Option<Change>>,
+    ) -> impl Future<Output = ()> + Send;
 
     /// Lets all that was appended so far go.
     fn trim(&mut self) -> impl Future<Output = ()> + Send;

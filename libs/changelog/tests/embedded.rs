@@ -48,7 +48,8 @@ impl<E: Engine> Subject for Written<E> {
         let next = Sequence(opened.next.0 + changes.len() as u64);
         let numbered = (opened.next.0..).map(Sequence).zip(changes);
         let encoded = |change: Change| Bytes::from(change.encode());
-        let changes = numbered.filter_map(|(at, change)| change.map(|change| (at, encoded(change)))).collect();
+        let changes =
+            numbered.filter_map(|(at, change)| change.map(|change| (at, encoded(change)))).collect();
         let commit = PartitionCommit {
             partition,
             epoch: opened.epoch,

@@ -44,7 +44,11 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     /// What UpdateTable answers: throughput is shown as it was until the table is active again.
-    pub(crate) fn describe_updating(&self, before: &TableDocument, after: &TableDocument) -> TableDescription {
+    pub(crate) fn describe_updating(
+        &self,
+        before: &TableDocument,
+        after: &TableDocument,
+    ) -> TableDescription {
         let mut description = self.describe(after);
         description.status = TableStatus::Updating;
         if before.capacity.on_demand == after.capacity.on_demand {

@@ -31,7 +31,9 @@ impl<E: Engine + Documents> Database<E> {
 
     async fn execute_partiql(&self, request: Request) -> Result<Answer, ApiError> {
         match request {
-            Request::ExecuteStatement(request) => self.execute_statement(request).await.map(Answer::Statement),
+            Request::ExecuteStatement(request) => {
+                self.execute_statement(request).await.map(Answer::Statement)
+            }
             Request::BatchExecuteStatement(request) => {
                 self.batch_execute_statement(request).await.map(Answer::StatementBatch)
             }

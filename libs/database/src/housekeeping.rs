@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tradewind_engine::{Documents, Engine, Space};
-use tradewind_model::{ItemKey, StoredItem};
 use tradewind_model::key::after_prefix;
+use tradewind_model::{ItemKey, StoredItem};
 use tradewind_wire::ApiError;
 
 use crate::control::{Trash, unavailable};
@@ -189,8 +189,13 @@ impl<E: Engine + Documents> Database<E> {
             let keys = self.to_expire(document, found, now_s).await?;
             let deletes = keys.into_iter().map(|key| async move {
                 let action = Action::Expire { attribute: attribute.to_owned(), now_s };
-                let write =
-                    Write { key: key.clone(), action, condition: None, item_on_failure: false, request: None };
+                let write = Write {
+                    key: key.clone(),
+                    action,
+                    condition: None,
+                    item_on_failure: false,
+                    request: None,
+                };
                 table.submit(&key, Op::Write(write)).await
             });
             futures_util::future::try_join_all(deletes).await?;

@@ -32,7 +32,8 @@ pub fn row(index: &Index, schema: &KeySchema, key: &ItemKey, item: ItemRef<'_>) 
         is_key(attribute, most, value).then(|| value.key_bytes()).flatten()
     };
     let hash: Option<Vec<_>> = index.hash.iter().map(|attribute| part(attribute, MAX_HASH_BYTES)).collect();
-    let range: Option<Vec<_>> = index.range.iter().map(|attribute| part(attribute, MAX_RANGE_BYTES)).collect();
+    let range: Option<Vec<_>> =
+        index.range.iter().map(|attribute| part(attribute, MAX_RANGE_BYTES)).collect();
     let key = index_key(index.id, &hash?, &range?, key);
     Some(IndexRow { key, item: project(index, schema, item) })
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use tradewind_engine::{Documents, Engine, Space};
 use tradewind_expression::{Condition, Projection};
-use tradewind_model::{Item, ItemKey, ItemRef, StoredItem};
+use tradewind_model::{Item, ItemRef, StoredItem};
 use tradewind_wire::ApiError;
 use tradewind_wire::request::item::{Select, TableRef};
 use tradewind_wire::request::table::IndexProjection;
@@ -62,16 +62,13 @@ impl<E: Engine + Documents> Database<E> {
                 of.insert(index.name.clone(), Units { read: units, write: 0.0 });
             }
         }
-        let (items, count) = if fetches {
-            self.fetch(request, evaluated.items, reading, &mut used).await?
-        } else {
-            (evaluated.items, evaluated.count)
-        };
+        let evaluated =
+            if fetches { self.fetch(request, evaluated, reading, &mut used).await? } else { evaluated };
         self.charge(request.table, || used.clone());
         let shown = request.select != Some(Select::Count);
         Ok(PageOutput {
-            items: shown.then_some(items),
-            count,
+            items: shown.then_some(evaluated.items),
+            count: evaluated.count,
             scanned: evaluated.scanned,
             last_key: evaluated.last,
             capacity: Some(used),
@@ -93,30 +90,34 @@ impl<E: Engine + Documents> Database<E> {
         Ok(page)
     }
 
-    /// Reads the whole items of local index rows, and filters and projects those.
+    /// Reads the whole items of local index rows, and filters and projects those. The items are bounded like the rows: the
+    /// page ends with the one that passes the bound.
     async fn fetch(
         &self,
         request: &PageRequest<'_>,
-        rows: Vec<Item>,
+        rows: Evaluated,
         reading: Reading,
         used: &mut Capacity,
-    ) -> Result<(Vec<Item>, usize), ApiError> {
-        let keys: Vec<Bytes> = rows
-            .iter()
-            .filter_map(|row| item::key_of_item(request.table, row.as_ref()).ok())
-            .map(|key: ItemKey| key.stored(request.table.incarnation))
-            .collect();
-        let refs: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
-        let fetched = self.rows(&refs).await?;
-        let mut items = Vec::new();
-        for item in fetched.iter().filter_map(|row| row.as_deref().and_then(StoredItem::item_of)) {
+    ) -> Result<Evaluated, ApiError> {
+        let mut page = Evaluated { bytes: rows.bytes, last: rows.last, ..Evaluated::default() };
+        let mut fetched = 0;
+        for row in &rows.items {
+            let Ok(key) = item::key_of_item(request.table, row.as_ref()) else { continue };
+            page.scanned += 1;
+            let stored = self.rows(&[&key.stored(request.table.incarnation)]).await?.pop().flatten();
+            let Some(item) = stored.as_deref().and_then(StoredItem::item_of) else { continue };
             used.read += capacity::read_units(item.size(), reading);
+            fetched += item.size();
             if request.filter.is_none_or(|filter| filter.holds(Some(item))) {
-                items.push(project(item, request.projection));
+                page.items.push(project(item, request.projection));
+            }
+            if fetched > PAGE_BYTES && page.scanned < rows.items.len() {
+                page.last = Some(request.position(row.as_ref()));
+                break;
             }
         }
-        let count = items.len();
-        Ok((items, count))
+        page.count = page.items.len();
+        Ok(page)
     }
 }
 

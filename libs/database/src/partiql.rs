@@ -6,6 +6,7 @@
 mod batch;
 mod by_key;
 mod key;
+mod plan;
 mod select;
 mod token;
 mod transaction;

@@ -106,17 +106,8 @@ impl<'a> KeysAsked<'a> {
         if let Some(value) = self.range.first() {
             return at(value)..behind(value);
         }
-        let (first, end) = (prefix.clone(), after_prefix(&prefix));
-        match self.test {
-            None => first..end,
-            Some(KeyTest::Eq(value)) => at(bytes(value))..behind(bytes(value)),
-            Some(KeyTest::Lt(value)) => first..at(bytes(value)),
-            Some(KeyTest::Le(value)) => first..behind(bytes(value)),
-            Some(KeyTest::Gt(value)) => behind(bytes(value))..end,
-            Some(KeyTest::Ge(value)) => at(bytes(value))..end,
-            Some(KeyTest::Between(low, high)) => at(bytes(low))..behind(bytes(high)),
-            Some(KeyTest::BeginsWith(start)) => at(bytes(start))..after_prefix(&at(bytes(start))),
-        }
+        let whole = prefix.clone()..after_prefix(&prefix);
+        self.bounds(whole, at, behind, |start| at(start)..after_prefix(&at(start)))
     }
 
     fn index_range(&self, index: &Index) -> Range<Bytes> {
@@ -124,21 +115,33 @@ impl<'a> KeysAsked<'a> {
         self.range.iter().for_each(|part| put_escaped(&mut prefix, part));
         let at = |value: &[u8]| with_part(&prefix, value);
         let behind = |value: &[u8]| after_prefix(&with_part(&prefix, value));
-        let (first, end) = (Bytes::copy_from_slice(&prefix), after_prefix(&prefix));
+        let beginning_with = |start: &[u8]| {
+            let mut begin = prefix.clone();
+            put_escaped_prefix(&mut begin, start);
+            let end = after_prefix(&begin);
+            begin.freeze()..end
+        };
+        let whole = Bytes::copy_from_slice(&prefix)..after_prefix(&prefix);
+        self.bounds(whole, at, behind, beginning_with)
+    }
+
+    /// The part of `whole` that passes the test, given where rows with a value begin and where they end.
+    fn bounds(
+        &self,
+        whole: Range<Bytes>,
+        at: impl Fn(&[u8]) -> Bytes,
+        behind: impl Fn(&[u8]) -> Bytes,
+        beginning_with: impl Fn(&[u8]) -> Range<Bytes>,
+    ) -> Range<Bytes> {
         match self.test {
-            None => first..end,
+            None => whole,
             Some(KeyTest::Eq(value)) => at(bytes(value))..behind(bytes(value)),
-            Some(KeyTest::Lt(value)) => first..at(bytes(value)),
-            Some(KeyTest::Le(value)) => first..behind(bytes(value)),
-            Some(KeyTest::Gt(value)) => behind(bytes(value))..end,
-            Some(KeyTest::Ge(value)) => at(bytes(value))..end,
+            Some(KeyTest::Lt(value)) => whole.start..at(bytes(value)),
+            Some(KeyTest::Le(value)) => whole.start..behind(bytes(value)),
+            Some(KeyTest::Gt(value)) => behind(bytes(value))..whole.end,
+            Some(KeyTest::Ge(value)) => at(bytes(value))..whole.end,
             Some(KeyTest::Between(low, high)) => at(bytes(low))..behind(bytes(high)),
-            Some(KeyTest::BeginsWith(start)) => {
-                let mut start_of = prefix.clone();
-                put_escaped_prefix(&mut start_of, bytes(start));
-                let end = after_prefix(&start_of);
-                start_of.freeze()..end
-            }
+            Some(KeyTest::BeginsWith(start)) => beginning_with(bytes(start)),
         }
     }
 

@@ -76,6 +76,7 @@ impl<E: Engine + Documents> Database<E> {
         self.change_alone(&name, |document| {
             document.ttl = request.enabled.then_some(Ttl { attribute });
             document.settings.ttl_changed_ms = Some(now_ms);
+            document.settings.expiry_noted = None;
             document.shared = Some(version);
             Ok(())
         })

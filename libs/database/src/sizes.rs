@@ -15,6 +15,9 @@ use crate::table::document::TableDocument;
 
 /// A count that took longer than this is kept for a while.
 const CHEAP_ROWS: u64 = 2_000;
+const CHEAP_BYTES: u64 = 4 * 1024 * 1024;
+/// Looked at before other work of the thread has its turn.
+const STEP_BYTES: usize = 1024 * 1024;
 const KEEP_MS: u64 = 6 * 3600 * 1000;
 
 /// Items and bytes.
@@ -49,7 +52,7 @@ impl<E: Engine + Documents> Database<E> {
         for index in &document.indexes {
             sizes.indexes.insert(index.name.clone(), self.count(Space::Index, index.id).await?);
         }
-        if sizes.table.0 > CHEAP_ROWS {
+        if sizes.table.0 > CHEAP_ROWS || sizes.table.1 > CHEAP_BYTES {
             let mut counted = self.counted.0.lock().expect("no panic while held");
             counted.insert(document.incarnation, (now_ms, sizes.clone()));
         }
@@ -57,21 +60,39 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     async fn count(&self, space: Space, prefix: Incarnation) -> Result<Size, ApiError> {
-        let (start, end) = (prefix.as_bytes(), after_prefix(prefix.as_bytes()));
-        let (mut items, mut bytes) = (0, 0);
-        self.shared
-            .engine
-            .range(space, &start[..]..&end[..], false, |_, value| {
-                let item =
-                    if space == Space::Items { StoredItem::item_of(value) } else { ItemRef::new(value) };
-                if let Some(item) = item {
-                    items += 1;
-                    bytes += item.size() as u64;
-                }
-                true
-            })
-            .await
-            .map_err(|error| explain(&error))?;
-        Ok((items, bytes))
+        let end = after_prefix(prefix.as_bytes());
+        let mut from = Some(prefix.as_bytes().to_vec());
+        let mut sum = (0, 0);
+        while let Some(start) = from {
+            from = self.count_step(space, &start, &end, &mut sum).await?;
+            tokio::task::yield_now().await;
+        }
+        Ok(sum)
+    }
+
+    /// Adds a piece of the rows to `sum`, and answers where the next one begins.
+    async fn count_step(
+        &self,
+        space: Space,
+        from: &[u8],
+        end: &[u8],
+        sum: &mut Size,
+    ) -> Result<Option<Vec<u8>>, ApiError> {
+        let (mut seen, mut next) = (0, None);
+        let counted = self.shared.engine.range(space, from..end, false, |key, value| {
+            if seen > STEP_BYTES {
+                next = Some(key.to_vec());
+                return false;
+            }
+            seen += key.len() + value.len();
+            let item = if space == Space::Items { StoredItem::item_of(value) } else { ItemRef::new(value) };
+            if let Some(item) = item {
+                sum.0 += 1;
+                sum.1 += item.size() as u64;
+            }
+            true
+        });
+        counted.await.map_err(|error| explain(&error))?;
+        Ok(next)
     }
 }

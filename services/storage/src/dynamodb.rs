@@ -97,8 +97,8 @@ async fn execute<E: Engine + Documents>(
 
 fn has_steps(operation: Operation) -> bool {
     use Operation::{
-        CreateTable, DeleteTable, ExecuteTransaction, TagResource, TransactWriteItems, UntagResource, UpdateTable,
-        UpdateTimeToLive,
+        CreateTable, DeleteTable, ExecuteTransaction, TagResource, TransactWriteItems, UntagResource,
+        UpdateTable, UpdateTimeToLive,
     };
     matches!(
         operation,

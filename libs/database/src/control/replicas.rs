@@ -162,8 +162,12 @@ impl<E: Engine + Documents> Database<E> {
         if newer.shared <= known.shared {
             return Ok(());
         }
-        let gone: Vec<_> =
-            known.indexes.iter().filter(|index| !newer.indexes.iter().any(|new| is_same(index, new))).cloned().collect();
+        let gone: Vec<_> = known
+            .indexes
+            .iter()
+            .filter(|index| !newer.indexes.iter().any(|new| is_same(index, new)))
+            .cloned()
+            .collect();
         self.change_alone(&newer.name, |document| {
             adopt(document, newer);
             Ok(())
@@ -238,14 +242,18 @@ fn apply(document: &mut TableDocument, here: Region, update: &ReplicaUpdate) {
 
 /// One name with another definition is another index: it was deleted and made again.
 fn is_same(a: &Index, b: &Index) -> bool {
-    let definition = |index: &Index| (index.local, index.hash.clone(), index.range.clone(), index.projection.clone());
+    let definition =
+        |index: &Index| (index.local, index.hash.clone(), index.range.clone(), index.projection.clone());
     a.name == b.name && definition(a) == definition(b)
 }
 
 fn adopt(document: &mut TableDocument, newer: &TableDocument) {
     document.shared = newer.shared;
     document.capacity = newer.capacity.clone();
-    document.ttl = newer.ttl.clone();
+    if document.ttl != newer.ttl {
+        document.ttl = newer.ttl.clone();
+        document.settings.expiry_noted = None;
+    }
     document.attributes = newer.attributes.clone();
     document.indexes.retain(|index| newer.indexes.iter().any(|new| is_same(index, new)));
     for index in &newer.indexes {

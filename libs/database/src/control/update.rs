@@ -7,8 +7,8 @@ use tradewind_engine::{Documents, Engine};
 use tradewind_wire::ApiError;
 use tradewind_wire::error::Code;
 use tradewind_wire::request::table::{
-    BillingMode, IndexKeys, IndexUpdate, NewIndex, StreamUpdate, StreamView, Throughput as AskedThroughput,
-    UpdateTable,
+    BillingMode, Consistency, IndexKeys, IndexUpdate, NewIndex, StreamUpdate, StreamView,
+    Throughput as AskedThroughput, UpdateTable,
 };
 
 use super::build;
@@ -31,6 +31,7 @@ impl<E: Engine + Documents> Database<E> {
                 "Attempt to change a resource which is still in use: Table is being updated: {name}"
             )));
         }
+        check_supported(&request)?;
         self.check_replicas(&document, &request.replicas)?;
         // Refused before anything is done: the stream changes first.
         apply_update(&mut TableDocument::clone(&document), &request, self.shared.clock.now_ms())?;
@@ -130,6 +131,14 @@ impl<E: Engine + Documents> Database<E> {
         }
         Ok(())
     }
+}
+
+/// What would promise more than there is.
+fn check_supported(request: &UpdateTable) -> Result<(), ApiError> {
+    if request.consistency == Some(Consistency::Strong) || !request.witnesses.is_empty() {
+        return Err(ApiError::validation("Multi-Region strong consistency is not supported: use EVENTUAL"));
+    }
+    Ok(())
 }
 
 fn removed_indexes(document: &TableDocument, request: &UpdateTable) -> Vec<Index> {

@@ -56,7 +56,8 @@ pub struct Settings {
     pub encryption: Option<Encryption>,
     /// Unix milliseconds when TTL was switched last.
     pub ttl_changed_ms: Option<u64>,
-    /// The TTL attribute by which it is recorded when items expire.
+    /// The TTL attribute by which it is recorded when items expire; `None` from when TTL is switched until all items that
+    /// were there are recorded.
     pub expiry_noted: Option<String>,
 }
 

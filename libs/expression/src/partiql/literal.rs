@@ -8,8 +8,8 @@ use crate::partiql::cursor::Cursor;
 use crate::partiql::error::StatementError;
 use crate::partiql::lexer::Kind;
 
-/// Lists and maps inside each other below an item's top level. (Developer guide, "Service quotas".)
-const MAX_LEVELS: usize = 32;
+/// Lists and maps inside each other, the item around them not counted. (Developer guide, "Service quotas": 32 levels.)
+const MAX_LEVELS: usize = 31;
 
 /// The map of an INSERT.
 pub(super) fn item(cursor: &mut Cursor<'_>) -> Result<Item, StatementError> {

@@ -367,3 +367,21 @@ fn hostile_texts_are_refused() {
         refusal(&text);
     }
 }
+
+proptest::proptest! {
+    /// Whatever the text, it is a statement or it is refused.
+    #[test]
+    fn no_text_is_too_odd(
+        words in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "SELECT", "FROM", "WHERE", "t", "\"n\"", "'s'", "1", "-", "(", ")", "[", "]", "{", "}", "<<", ">>", ",",
+                ":", ".", "*", "?", "=", "AND", "NOT", "IN", "IS", "MISSING", "BETWEEN", "size", "set_add", "UPDATE",
+                "SET", "INSERT INTO t VALUE", "DELETE", "RETURNING ALL OLD *", "ORDER BY", "EXISTS", ";", "é", "'",
+            ]),
+            0..30,
+        ),
+        glue in proptest::sample::select(vec![" ", ""]),
+    ) {
+        let _ = parse(&words.join(glue), vec![number("1")]);
+    }
+}

@@ -1,3 +1,5 @@
+//! Attribute values read and rendered: what is accepted, what is refused, and that both ways agree.
+
 use proptest::prelude::*;
 use tradewind_model::{Number, Tree, Type, ValueRef};
 

@@ -1,3 +1,5 @@
+//! The head of a request: what is answered before any operation, and how answers are sealed.
+
 use super::*;
 use crate::error::Code;
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
-use anyhow::Context;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -112,12 +111,11 @@ impl RegionSet {
             python: self.settings.python.clone(),
             node: self.settings.node.clone(),
         };
-        let regions = self.this.upgrade().context("the process is ending")?;
         let _inside = self.background.enter();
         self.background.block_on(RegionProcess::open(
             plan,
             self.data.clone(),
-            Arc::new(KnownRegions(regions)),
+            Arc::new(KnownRegions(self.this.clone())),
         ))
     }
 
@@ -163,15 +161,18 @@ impl ServedRegions<Store> for RegionSet {
     }
 }
 
-/// The regions as a database sees them.
-struct KnownRegions(Arc<RegionSet>);
+/// The regions as a database sees them. Weak, as they hold the databases: those are closed when the process ends, and with
+/// `--in-memory` their folders removed.
+struct KnownRegions(Weak<RegionSet>);
 
 impl tradewind_database::Regions for KnownRegions {
     fn ensure(&self, region: Region) -> bool {
-        self.0.get(region).or_else(|| self.0.open_more(region)).is_some()
+        let regions = self.0.upgrade();
+        regions.is_some_and(|regions| regions.get(region).or_else(|| regions.open_more(region)).is_some())
     }
 
     fn has_table(&self, region: Region, table: &str) -> bool {
-        self.0.get(region).is_some_and(|process| process.database.table(table).is_some())
+        let process = self.0.upgrade().and_then(|regions| regions.get(region));
+        process.is_some_and(|process| process.database.table(table).is_some())
     }
 }

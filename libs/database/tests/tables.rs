@@ -1,0 +1,260 @@
+//! Tables as requests, other regions and a failing disk meet them: what needs a whole database, and no more than one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tradewind_database::partition::arrival::Arrival;
+use tradewind_database::partition::state::Source;
+use tradewind_database::table::document::{IndexStatus, TableDocument};
+use tradewind_database::{Database, Regions, Settings};
+use tradewind_engine::faults::{Faults, Faulty, WriteFault};
+use tradewind_engine::memory::{MemoryDisk, MemoryEngine};
+use tradewind_model::{Clock, Hlc, Incarnation, Region, Sequence, SystemClock};
+use tradewind_wire::error::Code;
+use tradewind_wire::response::Answer;
+use tradewind_wire::{ApiError, Operation, decode};
+
+/// Far more than anything here takes; only a failure waits so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct AnyRegion;
+
+impl Regions for AnyRegion {
+    fn ensure(&self, _region: Region) -> bool {
+        true
+    }
+
+    fn has_table(&self, _region: Region, _table: &str) -> bool {
+        false
+    }
+}
+
+type Store = Faulty<MemoryEngine>;
+
+async fn open(region: &str, faults: &Faults) -> Arc<Database<Store>> {
+    let clock = Arc::new(SystemClock::new(true));
+    let engine_clock = clock.clone();
+    let engine = MemoryEngine::open(&MemoryDisk::default(), Arc::new(move || engine_clock.now_ms()));
+    let engine = Arc::new(Faulty::new(engine, faults.clone()));
+    let settings = Settings { account: "000000000000".to_owned(), throttle: false };
+    let data = Arc::new([tokio::runtime::Handle::current()]);
+    let region = Region::new(region).unwrap();
+    Arc::new(Database::open(engine, clock, region, settings, Arc::new(AnyRegion), data).await.unwrap())
+}
+
+async fn ask(database: &Database<Store>, operation: Operation, body: Value) -> Result<Answer, ApiError> {
+    database.execute(decode(operation, body.to_string().as_bytes())?).await
+}
+
+async fn create(database: &Database<Store>) {
+    let body = json!({
+        "TableName": "orders",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    });
+    ask(database, Operation::CreateTable, body).await.unwrap();
+}
+
+/// Puts an item that differs from every other: one that is put again as it is commits nothing.
+async fn put(database: &Database<Store>, id: &str) -> Result<Answer, ApiError> {
+    let put = uuid::Uuid::new_v4().to_string();
+    let item = json!({"id": {"S": id}, "put": {"S": put}, "until": {"N": "1"}, "due": {"N": due()}});
+    ask(database, Operation::PutItem, json!({"TableName": "orders", "Item": item})).await
+}
+
+/// Some seconds ago.
+fn due() -> String {
+    (SystemClock::new(true).now_ms() / 1000 - 10).to_string()
+}
+
+fn document(database: &Database<Store>) -> Arc<TableDocument> {
+    database.table("orders").unwrap().document()
+}
+
+async fn until(claim: &str, holds: impl AsyncFn() -> bool) {
+    let looking = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.expect(claim);
+}
+
+/// A table in `here` that `there` begins to join.
+async fn joining() -> (Arc<Database<Store>>, Arc<Database<Store>>) {
+    let (here, there) =
+        (open("us-east-1", &Faults::default()).await, open("eu-west-1", &Faults::default()).await);
+    create(&here).await;
+    let update = json!({"TableName": "orders", "ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]});
+    ask(&here, Operation::UpdateTable, update).await.unwrap();
+    there.create_replica(&document(&here)).await.unwrap();
+    (here, there)
+}
+
+fn source(of: &Database<Store>) -> Source {
+    Source { region: of.region(), incarnation: document(of).incarnation, number: 0 }
+}
+
+fn heartbeat(source: Source) -> Arrival {
+    Arrival {
+        source,
+        from: 0,
+        to: 0,
+        after: Sequence::ZERO,
+        through: Sequence::ZERO,
+        at: None,
+        changes: Vec::new(),
+        watermark: Hlc::ZERO,
+        seen: Default::default(),
+    }
+}
+
+/// The seeding region names the joiner before it tells it where links begin. A link that was quicker began at the start of
+/// the log; the joiner then moved on to the pin, and kept a put whose delete lay in between.
+#[tokio::test]
+async fn a_joiner_takes_nothing_before_it_knows_where_links_begin() {
+    let (here, there) = joining().await;
+    put(&here, "a").await.unwrap();
+    let source = source(&here);
+    assert!(there.link_position("orders", source, 0, u64::MAX).await.is_err());
+    assert!(there.arrive("orders", heartbeat(source)).await.is_err());
+    there.begin_links("orders", here.pins("orders").await.unwrap()).await.unwrap();
+    assert!(there.link_position("orders", source, 0, 0).await.is_ok());
+    assert!(there.arrive("orders", heartbeat(source)).await.is_ok());
+}
+
+#[tokio::test]
+async fn another_table_of_the_same_name_takes_nothing_and_stays() {
+    let (here, there) = joining().await;
+    there.begin_links("orders", here.pins("orders").await.unwrap()).await.unwrap();
+    let stranger = Source { incarnation: Incarnation(uuid::Uuid::from_bytes([9; 16])), ..source(&here) };
+    let refused = there.arrive("orders", heartbeat(stranger)).await.unwrap_err();
+    assert_eq!(refused.code, Code::ResourceNotFound);
+
+    there.drop_replica("orders").await.unwrap();
+    create(&there).await;
+    let refused = there.arrive("orders", heartbeat(source(&here))).await.unwrap_err();
+    assert_eq!(refused.code, Code::ResourceNotFound);
+    there.drop_replica("orders").await.unwrap();
+    assert!(there.table("orders").is_some(), "it is no replica");
+}
+
+/// An index was deleted and made again with other keys before the other region heard of either.
+#[tokio::test]
+async fn an_index_of_the_same_name_with_other_keys_is_another() {
+    let (here, there) = joining().await;
+    let index = |attribute: &str| {
+        json!({
+            "TableName": "orders",
+            "AttributeDefinitions": [{"AttributeName": attribute, "AttributeType": "S"}],
+            "GlobalSecondaryIndexUpdates": [{"Create": {
+                "IndexName": "by-place",
+                "KeySchema": [{"AttributeName": attribute, "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }}],
+        })
+    };
+    ask(&here, Operation::UpdateTable, index("customer")).await.unwrap();
+    there.adopt_settings(&document(&here)).await.unwrap();
+    let delete = json!({"TableName": "orders", "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "by-place"}}]});
+    ask(&here, Operation::UpdateTable, delete).await.unwrap();
+    ask(&here, Operation::UpdateTable, index("city")).await.unwrap();
+    let before = document(&there).indexes[0].clone();
+    there.adopt_settings(&document(&here)).await.unwrap();
+    let after = document(&there).indexes[0].clone();
+    assert_eq!(after.hash[0].name, "city");
+    assert_eq!(after.status, IndexStatus::Backfilling);
+    assert_ne!(after.id, before.id);
+}
+
+#[tokio::test]
+async fn an_update_that_is_refused_changes_nothing() {
+    let database = open("us-east-1", &Faults::default()).await;
+    create(&database).await;
+    let update = json!({
+        "TableName": "orders",
+        "StreamSpecification": {"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"},
+        "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "none"}}],
+    });
+    assert!(ask(&database, Operation::UpdateTable, update).await.is_err());
+    assert!(document(&database).stream().is_none());
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_be_disabled_stays_enabled() {
+    let faults = Faults::default();
+    let database = open("us-east-1", &faults).await;
+    create(&database).await;
+    let stream = |specification: Value| json!({"TableName": "orders", "StreamSpecification": specification});
+    let enable = stream(json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"}));
+    ask(&database, Operation::UpdateTable, enable).await.unwrap();
+    faults.plan_documents([WriteFault::Refused]);
+    let disable = stream(json!({"StreamEnabled": false}));
+    assert!(ask(&database, Operation::UpdateTable, disable).await.is_err());
+    assert!(document(&database).stream().is_some());
+}
+
+/// TTL goes by an attribute of which no item says that it is due, and then by one of which all do.
+#[tokio::test]
+async fn items_that_were_there_expire_by_a_ttl_that_is_switched() {
+    let database = open("us-east-1", &Faults::default()).await;
+    create(&database).await;
+    put(&database, "a").await.unwrap();
+    let house = tokio::spawn(database.clone().keep_house());
+    let ttl = |attribute: &str, enabled: bool| {
+        let specification = json!({"AttributeName": attribute, "Enabled": enabled});
+        json!({"TableName": "orders", "TimeToLiveSpecification": specification})
+    };
+    ask(&database, Operation::UpdateTimeToLive, ttl("until", true)).await.unwrap();
+    let noted = |attribute: &'static str| {
+        let database = database.clone();
+        async move || document(&database).settings.expiry_noted.as_deref() == Some(attribute)
+    };
+    until("the items are noted", noted("until")).await;
+    ask(&database, Operation::UpdateTimeToLive, ttl("until", false)).await.unwrap();
+    ask(&database, Operation::UpdateTimeToLive, ttl("due", true)).await.unwrap();
+    until("the item is gone", async || {
+        let get = json!({"TableName": "orders", "Key": {"id": {"S": "a"}}});
+        matches!(ask(&database, Operation::GetItem, get).await, Ok(Answer::Get(got)) if got.item.is_none())
+    })
+    .await;
+    house.abort();
+}
+
+/// The outcome of a commit is unknown and the partition cannot be opened again for a while: writes are told so, not kept
+/// waiting.
+#[tokio::test]
+async fn a_partition_that_cannot_be_opened_refuses_writes() {
+    let faults = Faults::default();
+    let database = open("us-east-1", &faults).await;
+    create(&database).await;
+    put(&database, "a").await.unwrap();
+    faults.plan_commits([WriteFault::RequestLost]);
+    faults.plan_opens([WriteFault::Refused; 4]);
+    let first = put(&database, "a").await.unwrap_err();
+    assert_eq!(first.code, Code::InternalServerError);
+    let refused =
+        tokio::time::timeout(PATIENCE, put(&database, "a")).await.expect("it is answered").unwrap_err();
+    assert_eq!(refused.code, Code::InternalServerError);
+    until("it can be written again", async || put(&database, "a").await.is_ok()).await;
+    assert!(faults.are_spent());
+}
+
+/// The table goes while its first write opens a partition.
+#[tokio::test]
+async fn a_dropped_table_has_no_owner_left() {
+    let database = open("us-east-1", &Faults::default()).await;
+    create(&database).await;
+    let table = database.table("orders").unwrap();
+    let delete = ask(&database, Operation::DeleteTable, json!({"TableName": "orders"}));
+    let (deleted, _) = tokio::join!(delete, put(&database, "a"));
+    deleted.unwrap();
+    for position in 0..table.partition_count() {
+        match table.owner(position).await {
+            Ok(owner) => assert!(owner.hold().await.is_err(), "its task has ended"),
+            Err(error) => assert_eq!(error.code, Code::ResourceNotFound),
+        }
+    }
+}
