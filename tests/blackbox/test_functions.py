@@ -455,3 +455,28 @@ def test_any_command_that_speaks_the_runtime_api_is_a_function(running, dynamodb
     for at in range(5):
         put(dynamodb, streamed, f"{at}")
     eventually(lambda: sorted(set(notes.keys())) == ["0", "1", "2", "3", "4"], within=30)
+
+
+def test_functions_sign_their_own_calls_where_signatures_are_verified(tmp_path):
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[default]\naws_access_key_id = AKIAUSER\naws_secret_access_key = secret\n")
+    arguments = ("--in-memory", "--auth", "--credentials", str(credentials), "--python", sys.executable)
+    asking = """
+        import boto3
+
+        def handler(event, context):
+            return boto3.client("dynamodb").list_tables()["TableNames"]
+    """
+    with Server(*arguments, credentials=("AKIAUSER", "secret")) as running:
+        running.endpoint().client().create_table(TableName="seen", **keyed_by("p:S"))
+        functions = running.endpoint().client("lambda")
+        functions.create_function(
+            FunctionName="asking",
+            Runtime="python3.11",
+            Role=ROLE,
+            Handler="app.handler",
+            Timeout=30,
+            Code={"ZipFile": zipped(asking)},
+        )
+        answer = functions.invoke(FunctionName="asking")
+        assert json.loads(answer["Payload"].read()) == ["seen"], answer

@@ -243,6 +243,7 @@ impl<E: Engine + Documents> Database<E> {
     async fn trim(&self) -> Result<(), ApiError> {
         let before_ms = self.shared.clock.now_ms().saturating_sub(RETENTION.as_millis() as u64);
         self.shared.engine.trim(before_ms).await.map_err(unavailable)?;
+        self.trim_tokens().await?;
         for (name, stored) in self.shared.engine.list(DROPPED).await.map_err(unavailable)? {
             let document: Option<TableDocument> = serde_json::from_slice(&stored.body).ok();
             let readable = document.is_some_and(|document| {

@@ -191,12 +191,14 @@ impl<E: Engine + Documents> Database<E> {
 
     /// Whether a request with this token has been carried out.
     pub(crate) async fn known_token(&self, token: &Token) -> Result<bool, ApiError> {
-        let key = token.key();
-        let row = self.shared.engine.read(Space::Tokens, &[&key]).await.map_err(|error| explain(&error))?;
-        let Some((at_ms, digest)) = row.into_iter().next().flatten().as_deref().and_then(decode_token) else {
+        let now_ms = self.shared.clock.now_ms();
+        let (key, before) = (token.key(now_ms), token.key(now_ms.saturating_sub(TOKEN_MS)));
+        let rows = self.shared.engine.read(Space::Tokens, &[&key, &before]).await;
+        let rows = rows.map_err(|error| explain(&error))?;
+        let Some((at_ms, digest)) = rows.into_iter().flatten().find_map(|row| decode_token(&row)) else {
             return Ok(false);
         };
-        if at_ms + TOKEN_MS < self.shared.clock.now_ms() {
+        if at_ms + TOKEN_MS < now_ms {
             return Ok(false);
         }
         if digest != token.digest {
@@ -362,24 +364,49 @@ pub(crate) fn canceled_by(error: ApiError, at: usize, count: usize) -> ApiError 
     ApiError::transaction_canceled(reasons)
 }
 
+impl<E: Engine + Documents> Database<E> {
+    /// Removes tokens that nobody asks for any more, in whole pieces.
+    pub(crate) async fn trim_tokens(&self) -> Result<(), ApiError> {
+        let kept_from = piece(self.shared.clock.now_ms().saturating_sub(TOKEN_MS));
+        loop {
+            let mut oldest = None;
+            let first = |key: &[u8], _: &[u8]| {
+                oldest = key.get(..8).map(<[u8]>::to_vec);
+                false
+            };
+            let read = self.shared.engine.range(Space::Tokens, &[0][..]..&kept_from[..], false, first).await;
+            read.map_err(|error| explain(&error))?;
+            let Some(oldest) = oldest else { return Ok(()) };
+            self.shared.engine.clear(Space::Tokens, &oldest).await.map_err(|error| explain(&error))?;
+        }
+    }
+}
+
+/// What the keys of tokens begin with that were used at this time.
+fn piece(at_ms: u64) -> [u8; 8] {
+    (at_ms / TOKEN_MS).to_be_bytes()
+}
+
 /// A ClientRequestToken and what it was used for.
 ///
 /// ```text
-/// key    token        value   time:8 (Unix ms)  digest:16
+/// key    time:8 (in ten minutes)  token        value   time:8 (Unix ms)  digest:16
 /// ```
+///
+/// A token that is known lies in this piece of time or the one before; older pieces go as a whole.
 pub(crate) struct Token {
     pub name: String,
     pub digest: u128,
 }
 
 impl Token {
-    fn key(&self) -> Bytes {
-        Bytes::copy_from_slice(self.name.as_bytes())
+    fn key(&self, at_ms: u64) -> Bytes {
+        [&piece(at_ms)[..], self.name.as_bytes()].concat().into()
     }
 
     fn row(&self, now_ms: u64) -> Row {
         let value = [&now_ms.to_be_bytes()[..], &self.digest.to_be_bytes()].concat();
-        Row { space: Space::Tokens, key: self.key(), value: Some(value.into()) }
+        Row { space: Space::Tokens, key: self.key(now_ms), value: Some(value.into()) }
     }
 }
 

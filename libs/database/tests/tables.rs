@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tradewind_database::partition::arrival::Arrival;
 use tradewind_database::partition::state::Source;
-use tradewind_database::table::document::{IndexStatus, TableDocument};
+use tradewind_database::table::document::{IndexStatus, Replica, TableDocument};
 use tradewind_database::{Database, Regions, Settings};
 use tradewind_engine::faults::{Faults, Faulty, WriteFault};
 use tradewind_engine::memory::{MemoryDisk, MemoryEngine};
@@ -257,4 +257,20 @@ async fn a_dropped_table_has_no_owner_left() {
             Err(error) => assert_eq!(error.code, Code::ResourceNotFound),
         }
     }
+}
+
+/// Two regions let a third and a fourth join at the same time: neither would hear of the other.
+#[tokio::test]
+async fn no_replica_is_added_while_another_region_adds_one() {
+    let (here, _) = joining().await;
+    let create =
+        |region: &str| json!({"TableName": "orders", "ReplicaUpdates": [{"Create": {"RegionName": region}}]});
+    ask(&here, Operation::UpdateTable, create("ap-southeast-1"))
+        .await
+        .expect("this region adds one after the other");
+    let joiner = Region::new("eu-west-1").unwrap();
+    let elsewhere = Replica { seen_to_by: Some(joiner), ..document(&here).replicas[&joiner].clone() };
+    here.set_replica("orders", joiner, Some(elsewhere)).await.unwrap();
+    let refused = ask(&here, Operation::UpdateTable, create("sa-east-1")).await.unwrap_err();
+    assert_eq!(refused.code, Code::ResourceInUse);
 }

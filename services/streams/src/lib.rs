@@ -15,18 +15,21 @@ use tradewind_function::invoke::Functions;
 use tradewind_function::lambda::LambdaApi;
 use tradewind_function::mapping::failed::FailedLog;
 use tradewind_function::mapping::{Mappings, RunnerSettings};
-use tradewind_function::runtime::{Credentials, Environments, Settings as RuntimeSettings};
+use tradewind_function::runtime::{Environments, Settings as RuntimeSettings};
 
 pub use source::Shards;
+pub use tradewind_function::runtime::Credentials;
 pub use tradewind_function::lambda::{Request, Response, is_lambda_path};
 
 /// What a region's functions need to know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// For code, bootstraps and failed batches.
     pub folder: PathBuf,
     /// Where functions find this region.
     pub endpoint_url: String,
+    /// With what their own calls are signed.
+    pub credentials: Credentials,
     /// The Python interpreter that runs python functions; a name is searched in PATH.
     pub python: String,
     pub node: String,
@@ -97,12 +100,7 @@ fn runtime_settings<E: Engine + Documents>(database: &Database<E>, settings: &Se
         region: database.region().to_string(),
         account: database.account().to_owned(),
         endpoint_url: settings.endpoint_url.clone(),
-        // Any are accepted where signatures are not verified; where they are, the service gives its own.
-        credentials: Credentials {
-            access_key_id: "tradewind-function".to_owned(),
-            secret_access_key: "tradewind-function".to_owned(),
-            session_token: None,
-        },
+        credentials: settings.credentials.clone(),
         path: std::env::join_paths(["/usr/local/bin", "/usr/bin", "/bin"])
             .map(|path| path.to_string_lossy().into_owned())
             .unwrap_or_default(),

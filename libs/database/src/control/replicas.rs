@@ -52,6 +52,16 @@ impl<E: Engine + Documents> Database<E> {
                 document.name
             )));
         }
+        // The joiner would not hear of another that joins at the same time elsewhere.
+        let joins_elsewhere = |replica: &Replica| {
+            replica.status == ReplicaStatus::Creating && replica.seen_to_by != Some(self.region())
+        };
+        if document.replicas.values().any(joins_elsewhere) {
+            return Err(ApiError::resource_in_use(format!(
+                "Attempt to change a resource which is still in use: Table is being updated: {}",
+                document.name
+            )));
+        }
         if !self.shared.regions.ensure(region) {
             return Err(ApiError::validation(format!("Invalid region name in a replica update: {name}")));
         }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tradewind_iam::{Profiles, Verifier};
+use tradewind_iam::{Credentials, Profiles, Secret, Verifier};
 use tradewind_model::{Region, SystemClock};
 use tradewind_storage::{Access, Front, Server, serve};
 
@@ -67,7 +67,8 @@ async fn run_in(settings: Dev, data: &Arc<[Handle]>, background: &Handle) -> any
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let named = named_regions(&settings)?;
-    let access = Arc::new(access(&settings)?);
+    let function_credentials = function_credentials();
+    let access = Arc::new(access(&settings, &function_credentials)?);
     let ports = bind(&settings, &named, data).await?;
     let work_dir = work_dir(&settings)?;
     let stop = CancellationToken::new();
@@ -79,6 +80,7 @@ async fn run_in(settings: Dev, data: &Arc<[Handle]>, background: &Handle) -> any
         background.clone(),
         work_dir.path().to_owned(),
         endpoint_url,
+        function_credentials,
         named[0],
         stop.clone(),
     );
@@ -142,14 +144,25 @@ fn found_regions(settings: &Dev, named: &[Region]) -> Vec<Region> {
     regions
 }
 
-fn access(settings: &Dev) -> anyhow::Result<Access> {
+/// Functions sign their own calls with a key of this process, which nobody else knows.
+fn function_credentials() -> tradewind_streams::Credentials {
+    tradewind_streams::Credentials {
+        access_key_id: "TRADEWINDFUNCTION".to_owned(),
+        secret_access_key: uuid::Uuid::new_v4().simple().to_string(),
+        session_token: None,
+    }
+}
+
+fn access(settings: &Dev, functions: &tradewind_streams::Credentials) -> anyhow::Result<Access> {
     let Some(file) = settings.credentials.as_ref().filter(|_| settings.auth) else {
         return Ok(Access::Anyone);
     };
     let text = std::fs::read_to_string(file).with_context(|| format!("--credentials {}", file.display()))?;
     let profiles = Profiles::parse(&text).with_context(|| format!("--credentials {}", file.display()))?;
     let verifier = Verifier::new(Vec::<String>::new());
-    verifier.set_credentials(profiles.iter().map(|(_, credentials)| credentials.clone()));
+    let given = profiles.iter().map(|(_, credentials)| credentials.clone());
+    let own = Credentials::new(&*functions.access_key_id, Secret::new(&*functions.secret_access_key));
+    verifier.set_credentials(given.chain([own]));
     Ok(Access::Verified { verifier, clock: Arc::new(SystemClock::new(true)) })
 }
 

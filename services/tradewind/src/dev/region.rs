@@ -25,6 +25,7 @@ pub struct Plan {
     /// For what functions need, also when data is kept in memory.
     pub work_dir: PathBuf,
     pub endpoint_url: String,
+    pub function_credentials: tradewind_streams::Credentials,
     pub python: String,
     pub node: String,
 }
@@ -56,6 +57,7 @@ impl RegionProcess {
         let streams = tradewind_streams::Settings {
             folder: functions_dir(&plan.work_dir, plan.region),
             endpoint_url: plan.endpoint_url,
+            credentials: plan.function_credentials,
             python: plan.python,
             node: plan.node,
         };

@@ -25,6 +25,7 @@ pub struct RegionSet {
     /// Where functions keep code and logs when data is kept in memory.
     work_dir: PathBuf,
     endpoint_url: String,
+    function_credentials: tradewind_streams::Credentials,
     pub chaos: Chaos,
     stop: CancellationToken,
     open: RwLock<BTreeMap<Region, Arc<RegionProcess>>>,
@@ -35,12 +36,14 @@ pub struct RegionSet {
 }
 
 impl RegionSet {
+    #[expect(clippy::too_many_arguments, reason = "made in one place, of what that place has")]
     pub fn new(
         settings: Dev,
         data: Arc<[Handle]>,
         background: Handle,
         work_dir: PathBuf,
         endpoint_url: String,
+        function_credentials: tradewind_streams::Credentials,
         first: Region,
         stop: CancellationToken,
     ) -> Arc<RegionSet> {
@@ -50,6 +53,7 @@ impl RegionSet {
             background,
             work_dir,
             endpoint_url,
+            function_credentials,
             chaos: Chaos::default(),
             stop,
             open: RwLock::default(),
@@ -108,6 +112,7 @@ impl RegionSet {
             data_dir: (!self.settings.in_memory).then(|| self.settings.data_dir.clone()),
             work_dir: self.work_dir.clone(),
             endpoint_url: self.endpoint_url.clone(),
+            function_credentials: self.function_credentials.clone(),
             python: self.settings.python.clone(),
             node: self.settings.node.clone(),
         };
