@@ -10,6 +10,7 @@ use tradewind_database::table::document::{IndexStatus, Replica, TableDocument};
 use tradewind_database::{Database, Regions, Settings};
 use tradewind_engine::faults::{Faults, Faulty, WriteFault};
 use tradewind_engine::memory::{MemoryDisk, MemoryEngine};
+use tradewind_engine::{Engine, Space};
 use tradewind_model::{Clock, Hlc, Incarnation, Region, Sequence, SystemClock};
 use tradewind_wire::error::Code;
 use tradewind_wire::response::Answer;
@@ -33,14 +34,21 @@ impl Regions for AnyRegion {
 type Store = Faulty<MemoryEngine>;
 
 async fn open(region: &str, faults: &Faults) -> Arc<Database<Store>> {
-    let clock = Arc::new(SystemClock::new(true));
+    open_at(Arc::new(SystemClock::new(true)), region, faults).await
+}
+
+async fn open_at(clock: Arc<SystemClock>, region: &str, faults: &Faults) -> Arc<Database<Store>> {
     let engine_clock = clock.clone();
     let engine = MemoryEngine::open(&MemoryDisk::default(), Arc::new(move || engine_clock.now_ms()));
     let engine = Arc::new(Faulty::new(engine, faults.clone()));
     let settings = Settings { account: "000000000000".to_owned(), throttle: false };
     let data = Arc::new([tokio::runtime::Handle::current()]);
-    let region = Region::new(region).unwrap();
-    Arc::new(Database::open(engine, clock, region, settings, Arc::new(AnyRegion), data).await.unwrap())
+    let region = Region::new(region).expect("a valid name");
+    Arc::new(
+        Database::open(engine, clock, region, settings, Arc::new(AnyRegion), data)
+            .await
+            .expect("an empty disk opens"),
+    )
 }
 
 async fn ask(database: &Database<Store>, operation: Operation, body: Value) -> Result<Answer, ApiError> {
@@ -54,7 +62,7 @@ async fn create(database: &Database<Store>) {
         "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
     });
-    ask(database, Operation::CreateTable, body).await.unwrap();
+    ask(database, Operation::CreateTable, body).await.expect("the table is new");
 }
 
 /// Puts an item that differs from every other: one that is put again as it is commits nothing.
@@ -70,7 +78,7 @@ fn due() -> String {
 }
 
 fn document(database: &Database<Store>) -> Arc<TableDocument> {
-    database.table("orders").unwrap().document()
+    database.table("orders").expect("it was made").document()
 }
 
 async fn until(claim: &str, holds: impl AsyncFn() -> bool) {
@@ -88,8 +96,8 @@ async fn joining() -> (Arc<Database<Store>>, Arc<Database<Store>>) {
         (open("us-east-1", &Faults::default()).await, open("eu-west-1", &Faults::default()).await);
     create(&here).await;
     let update = json!({"TableName": "orders", "ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]});
-    ask(&here, Operation::UpdateTable, update).await.unwrap();
-    there.create_replica(&document(&here)).await.unwrap();
+    ask(&here, Operation::UpdateTable, update).await.expect("a replica can be added");
+    there.create_replica(&document(&here)).await.expect("the table is new there");
     (here, there)
 }
 
@@ -273,4 +281,39 @@ async fn no_replica_is_added_while_another_region_adds_one() {
     here.set_replica("orders", joiner, Some(elsewhere)).await.unwrap();
     let refused = ask(&here, Operation::UpdateTable, create("sa-east-1")).await.unwrap_err();
     assert_eq!(refused.code, Code::ResourceInUse);
+}
+
+#[tokio::test]
+async fn a_token_is_known_for_ten_minutes_and_then_goes() {
+    const MINUTE_MS: i64 = 60_000;
+    let clock = Arc::new(SystemClock::new(true));
+    let database = open_at(clock.clone(), "us-east-1", &Faults::default()).await;
+    create(&database).await;
+    let transact = async || {
+        let put = json!({
+            "TableName": "orders",
+            "Item": {"id": {"S": "a"}},
+            "ConditionExpression": "attribute_not_exists(id)",
+        });
+        let body = json!({"TransactItems": [{"Put": put}], "ClientRequestToken": "once"});
+        ask(&database, Operation::TransactWriteItems, body).await.map(|_| ()).map_err(|error| error.code)
+    };
+    let tokens = async || {
+        let mut count = 0;
+        let count_one = |_: &[u8], _: &[u8]| {
+            count += 1;
+            true
+        };
+        database.engine().range(Space::Tokens, &[0][..]..&[255][..], false, count_one).await.unwrap();
+        count
+    };
+    assert_eq!(transact().await, Ok(()));
+    clock.set_skew_ms(9 * MINUTE_MS);
+    assert_eq!(transact().await, Ok(()), "it was carried out before");
+    assert_eq!(tokens().await, 1);
+    clock.set_skew_ms(25 * MINUTE_MS);
+    assert_eq!(transact().await, Err(Code::TransactionCanceled), "it is another request");
+    let house = tokio::spawn(database.clone().keep_house());
+    until("the token is gone", async || tokens().await == 0).await;
+    house.abort();
 }
