@@ -43,7 +43,7 @@ impl<E: Engine> Subject for Written<E> {
         let known = self.opened.get(&partition).copied();
         let mut opened = match known {
             Some(opened) => opened,
-            None => self.engine.open(partition).await.unwrap(),
+            None => self.engine.open(partition).await.expect("it opens"),
         };
         let next = Sequence(opened.next.0 + changes.len() as u64);
         let numbered = (opened.next.0..).map(Sequence).zip(changes);
@@ -59,7 +59,7 @@ impl<E: Engine> Subject for Written<E> {
             rows: Vec::new(),
             changes,
         };
-        self.engine.commit(vec![commit]).await.unwrap();
+        self.engine.commit(vec![commit]).await.expect("it commits");
         self.tail.advance(partition, next);
         opened.next = next;
         self.opened.insert(partition, opened);
@@ -68,7 +68,7 @@ impl<E: Engine> Subject for Written<E> {
     async fn trim(&mut self) {
         self.now_ms += 2 * DAY_MS;
         self.clock.set(self.now_ms);
-        self.engine.trim(self.now_ms - DAY_MS).await.unwrap();
+        self.engine.trim(self.now_ms - DAY_MS).await.expect("it trims");
     }
 }
 

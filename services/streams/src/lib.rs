@@ -18,8 +18,8 @@ use tradewind_function::mapping::{Mappings, RunnerSettings};
 use tradewind_function::runtime::{Environments, Settings as RuntimeSettings};
 
 pub use source::Shards;
-pub use tradewind_function::runtime::Credentials;
 pub use tradewind_function::lambda::{Request, Response, is_lambda_path};
+pub use tradewind_function::runtime::Credentials;
 
 /// What a region's functions need to know.
 #[derive(Clone)]
