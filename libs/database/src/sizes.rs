@@ -43,8 +43,7 @@ impl<E: Engine + Documents> Database<E> {
     pub(crate) async fn sizes(&self, document: &TableDocument) -> Result<Sizes, ApiError> {
         let now_ms = self.shared.clock.now_ms();
         let kept = self.counted.0.lock().expect("no panic while held").get(&document.incarnation).cloned();
-        if let Some((at_ms, sizes)) = kept.filter(|(at_ms, _)| at_ms + KEEP_MS > now_ms) {
-            let _ = at_ms;
+        if let Some((_, sizes)) = kept.filter(|(at_ms, _)| at_ms + KEEP_MS > now_ms) {
             return Ok(sizes);
         }
         let mut sizes =
