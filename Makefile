@@ -2,6 +2,7 @@
 #
 #   make dev    start three regions            make test      everything a change has to pass
 #   make lint   formatting and clippy          make test-all  the same with more seeds, and what takes longer
+#   make load   a load test, and its check
 #   make bench  speed beside a bare echo       make clean     forget all of it, the data of `make dev` apart
 
 SHELL := /bin/bash
@@ -80,22 +81,51 @@ rust-tests: $(INSTALLED)
 blackbox: $(INSTALLED)
 	cd tests/blackbox && $(PYTHON) -m pytest --quiet -n $(WORKERS)
 
+# The same on storage nodes with PostgreSQL, and what only those have. `make test` has one shape, `make test-all` all.
+SHAPE ?= nodes=3,databases=2
+
+.PHONY: blackbox-cluster
+blackbox-cluster: $(INSTALLED)
+	@[ -n "$${TRADEWIND_TEST_POSTGRES:-}" ] || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { $(call install,postgresql); }
+	cd tests/blackbox && TRADEWIND_TEST_CLUSTER=$(SHAPE) $(PYTHON) -m pytest --quiet -n $(WORKERS)
+
+.PHONY: blackbox-clusters
+blackbox-clusters:
+	for shape in nodes=1 nodes=3 nodes=1,databases=2; do $(MAKE) blackbox-cluster SHAPE=$$shape; done
+
 # Runs what README.md says, word for word.
 .PHONY: readme
 readme: $(INSTALLED)
 	cd tests/readme && $(PYTHON) -m pytest --quiet
 
+# The official SDKs and some mappers, by their own tools; what they need goes below target/sdk.
+.PHONY: sdks
+sdks: $(INSTALLED)
+	cargo build --locked -p tradewind
+	cd tests/sdk && $(PYTHON) -m pytest --quiet
+
+# Generated requests beside Amazon's DynamoDB Local.
+.PHONY: differential
+differential: $(INSTALLED)
+	cargo build --locked -p tradewind
+	cd tests/differential && $(PYTHON) -m pytest --quiet
+
 .PHONY: seeds
 seeds:
 	TRADEWIND_SEEDS=$${TRADEWIND_SEEDS:-5000} cargo test --locked -p tradewind-testing --test simulation five_hundred_seeds
 
+# The example of docs/functions.md on AWS's own crate; the black-box tests run it if it is there.
+.PHONY: rust-function
+rust-function:
+	cd examples/functions/rust && CARGO_TARGET_DIR=$(abspath target/rust-function) cargo build --release --locked
+
 .PHONY: test
 test: $(INSTALLED)
-	@$(PYTHON) tests/stages.py fmt-check clippy build rust-tests blackbox readme
+	@$(PYTHON) tests/stages.py fmt-check clippy build rust-tests blackbox blackbox-cluster readme
 
 .PHONY: test-all
 test-all: $(INSTALLED)
-	@$(PYTHON) tests/stages.py fmt-check clippy build rust-tests blackbox readme seeds
+	@$(PYTHON) tests/stages.py fmt-check clippy build rust-function rust-tests blackbox blackbox-cluster blackbox-clusters readme seeds sdks differential fuzz
 
 # --- measuring
 
@@ -104,6 +134,30 @@ bench:
 	@command -v wrk >/dev/null || { $(call install,wrk); }
 	cargo build --release --locked -p tradewind -p tradewind-echo
 	python3 tests/speed/compare.py
+
+# A short load test of three regions, with its check; the report is in target/load.
+.PHONY: load
+load:
+	cargo build --release --locked -p tradewind
+	@folder=$$(mktemp -d target/load-XXXXXX); \
+	target/release/tradewind dev --port 0 --data-dir $$folder/data --ready-file $$folder/ready.json >/dev/null & server=$$!; \
+	trap 'kill $$server; wait $$server || true; rm -rf $$folder' EXIT; \
+	for nth in $$(seq 300); do [ -e $$folder/ready.json ] && break; sleep 0.1; done; \
+	port=$$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["ports"]["all"])' $$folder/ready.json); \
+	target/release/tradewind loadtest run $(or $(WORKLOAD),short) --report target/load $(ARGS) \
+		$$(for region in us-east-1 eu-west-1 ap-southeast-1; do echo --target $$region=http://127.0.0.1:$$port; done)
+
+# The CPU time of a typical UpdateItem without I/O: under 15 µs.
+.PHONY: hot-path
+hot-path:
+	cd benches/update && CARGO_TARGET_DIR=$(CURDIR)/target/benches cargo bench
+
+# Without coverage, but by any compiler; see tests/README.md for cargo-fuzz.
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz:
+	cd fuzz && CARGO_TARGET_DIR=$(CURDIR)/target/fuzz cargo build --release --no-default-features --bin drive
+	for target in decode expression partiql; do target/fuzz/release/drive $$target $(FUZZ_SECONDS); done
 
 # --- forgetting
 

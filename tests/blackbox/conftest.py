@@ -5,6 +5,7 @@ import pathlib
 
 import pytest
 
+from cluster import Cluster, Shape
 from endpoints import REGION, Endpoint, identify
 from lifecycle import drop, wait_until_active
 from rejections import trust_texts_of
@@ -13,6 +14,8 @@ from server import BINARY, Server
 from values import unique
 
 GIVEN_URL = os.environ.get("TRADEWIND_TEST_ENDPOINT")
+# Storage nodes on PostgreSQL instead of one `tradewind dev`.
+SHAPE = Shape.of(os.environ["TRADEWIND_TEST_CLUSTER"]) if os.environ.get("TRADEWIND_TEST_CLUSTER") else None
 
 
 def pytest_configure(config):
@@ -39,6 +42,10 @@ def _translate(mark, kind):
         return pytest.mark.skip(reason=reason)
     if mark.name == "tradewind_only" and kind != "tradewind":
         return pytest.mark.skip(reason=f"concerns tradewind only: {reason}")
+    if mark.name == "embedded_only" and SHAPE:
+        return pytest.mark.skip(reason=reason)
+    if mark.name == "cluster_only" and not SHAPE:
+        return pytest.mark.skip(reason=f"only with TRADEWIND_TEST_CLUSTER: {reason}")
     if mark.name == "not_on_aws" and kind == "aws":
         return pytest.mark.skip(reason=reason)
     return None
@@ -52,6 +59,12 @@ def endpoint():
         return
     if not pathlib.Path(BINARY).exists():
         pytest.exit(f"no {BINARY}: build it, or set TRADEWIND_BIN or TRADEWIND_TEST_ENDPOINT", returncode=3)
+    if SHAPE:
+        with Cluster(SHAPE) as cluster:
+            yield cluster.endpoint()
+            codes = cluster.stop()
+            assert not any(codes), f"the nodes ended with {codes}:\n{cluster.output()}"
+        return
     with Server("--in-memory") as server:
         yield server.endpoint()
         code = server.stop()

@@ -2,6 +2,7 @@
 
 import functools
 import http.client
+import itertools
 import json
 import os
 import urllib.parse
@@ -52,6 +53,14 @@ class Endpoint:
     ports: dict = field(default_factory=dict)
     access_key: str = ACCESS_KEY
     secret_key: str = SECRET_KEY
+    # Where there are several nodes: requests go to them in turn, whatever the client.
+    urls: tuple = ()
+
+    def __post_init__(self):
+        self._turns = itertools.cycle(self.urls or (self.url,))
+
+    def next_url(self):
+        return next(self._turns)
 
     @property
     def is_tradewind(self):
@@ -75,7 +84,7 @@ class Endpoint:
         return self.url if port is None else f"http://127.0.0.1:{port}"
 
     def __hash__(self):
-        return hash((self.url, self.access_key, self.secret_key))
+        return hash((self.url, self.urls, self.access_key, self.secret_key))
 
     def send(
         self,
@@ -96,17 +105,18 @@ class Endpoint:
             wanted["X-Amz-Target"] = f"{prefix}.{target}"
         wanted.update(dict(headers))
         wanted = {name: value for name, value in wanted.items() if value is not None}
+        url = self.next_url()
         if sign:
-            wanted = self.signed(method, path, raw, wanted, region)
-        return self.exchange(method, path, raw, wanted)
+            wanted = self.signed(method, path, raw, wanted, region, url)
+        return self.exchange(method, path, raw, wanted, url)
 
-    def signed(self, method, path, body, headers, region):
-        request = AWSRequest(method=method, url=self.url + path, data=body, headers=headers)
+    def signed(self, method, path, body, headers, region, url=None):
+        request = AWSRequest(method=method, url=(url or self.url) + path, data=body, headers=headers)
         SigV4Auth(self.credentials(), "dynamodb", region).add_auth(request)
         return dict(request.headers.items())
 
-    def exchange(self, method, path, body, headers):
-        parts = urllib.parse.urlsplit(self.url)
+    def exchange(self, method, path, body, headers, url=None):
+        parts = urllib.parse.urlsplit(url or self.url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname, parts.port, timeout=30)
         try:
@@ -135,7 +145,7 @@ def _client(endpoint, service, region, url):
         read_timeout=30,
     )
     credentials = endpoint.credentials()
-    return boto3.client(
+    client = boto3.client(
         service,
         endpoint_url=url,
         region_name=region,
@@ -144,6 +154,15 @@ def _client(endpoint, service, region, url):
         aws_session_token=getattr(credentials, "token", None),
         config=settings,
     )
+    if len(endpoint.urls) > 1:
+        client.meta.events.register("before-sign", functools.partial(_redirect, endpoint))
+    return client
+
+
+def _redirect(endpoint, request, **_):
+    """Sends a request of the SDK to the next node, before it is signed."""
+    parts = urllib.parse.urlsplit(request.url)
+    request.url = endpoint.next_url() + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 def identify(url):

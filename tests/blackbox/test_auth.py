@@ -14,7 +14,7 @@ from server import Server
 from signing import amz_date, authorize, now
 from values import unique
 
-pytestmark = pytest.mark.tradewind_only("starts servers of its own")
+pytestmark = [pytest.mark.tradewind_only("starts servers of its own"), pytest.mark.embedded_only("starts `tradewind dev`")]
 
 KEY, SECRET = "AKIAFIRST00000000000", "first/secret+with=signs"
 OTHER_KEY, OTHER_SECRET = "AKIASECOND0000000000", "second-secret"

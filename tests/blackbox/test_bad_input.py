@@ -5,7 +5,9 @@ a number of a million digits, null where an object belongs, a 16 MB body of brac
 """
 
 import json
+import socket
 import time
+import urllib.parse
 
 import pytest
 
@@ -330,3 +332,19 @@ def test_a_wide_item_within_the_size_is_stored(client, table, pk):
     item = {"p": S(pk), **{f"a{at}": N(at) for at in range(20_000)}}
     client.put_item(TableName=table, Item=item)
     assert len(client.get_item(TableName=table, Key={"p": S(pk)}, ConsistentRead=True)["Item"]) == 20_001
+
+
+@pytest.mark.tradewind_only("AWS waits as long, and closes the connection without an answer")
+def test_a_body_that_never_comes_does_not_hold_its_connection(endpoint):
+    """After twenty seconds of silence in the middle of a body the connection ends."""
+    parts = urllib.parse.urlsplit(endpoint.url)
+    head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: 100\r\n\r\n{"
+    with socket.create_connection((parts.hostname, parts.port), timeout=40) as connection:
+        connection.sendall(head.encode())
+        began = time.monotonic()
+        answer = b""
+        while piece := connection.recv(4096):
+            answer += piece
+        waited = time.monotonic() - began
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert 15 < waited < 35

@@ -20,6 +20,7 @@ from waiting import eventually
 
 pytestmark = [
     pytest.mark.tradewind_only("traces the server"),
+    pytest.mark.embedded_only("traces `tradewind dev`"),
     pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed"),
     pytest.mark.timeout(180),
 ]

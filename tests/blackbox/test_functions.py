@@ -3,14 +3,12 @@
 Each test runs with AWS's own runtime client and with an interpreter that has nothing installed.
 """
 
-import io
 import json
 import os
 import pathlib
 import sys
 import textwrap
 import venv
-import zipfile
 
 import pytest
 
@@ -19,16 +17,18 @@ from endpoints import REGION
 from lifecycle import wait_until_active
 from racing import together
 from rejections import rejected
+from running_functions import ROLE, STREAM, Notes, attach, put, zipped
 from schemas import keyed_by
 from server import Server
 from streaming import stream_of
 from values import N, S, unique
 from waiting import eventually
 
-pytestmark = [pytest.mark.tradewind_only("runs commands"), pytest.mark.timeout(120)]
-
-ROLE = "arn:aws:iam::000000000000:role/any"
-STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+pytestmark = [
+    pytest.mark.tradewind_only("runs commands"),
+    pytest.mark.embedded_only("storage nodes run no functions"),
+    pytest.mark.timeout(120),
+]
 
 RECORDING = """
     import json, os
@@ -57,13 +57,6 @@ RECORDING = """
         bad = [r["dynamodb"]["SequenceNumber"] for r in event["Records"] if "bad" in r["dynamodb"]["Keys"]["p"]["S"]]
         return {"batchItemFailures": [{"itemIdentifier": number} for number in bad[:1]]}
 """
-
-
-def zipped(source, name="app.py"):
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, textwrap.dedent(source))
-    return target.getvalue()
 
 
 @pytest.fixture(scope="module", params=["awslambdaric", "bare Python"])
@@ -104,26 +97,6 @@ def streamed(dynamodb):
     return name
 
 
-class Notes:
-    """What the handler has written down."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def lines(self):
-        text = self.file.read_text() if self.file.exists() else ""
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-
-    def records(self):
-        return [record for line in self.lines() for record in line["event"]["Records"]]
-
-    def keys(self):
-        return [record["dynamodb"]["Keys"]["p"]["S"] for record in self.records()]
-
-    def heal(self):
-        pathlib.Path(f"{self.file}.healed").touch()
-
-
 @pytest.fixture
 def notes(tmp_path):
     return Notes(tmp_path / "notes")
@@ -141,22 +114,6 @@ def create(functions, notes, handler="handler", **more):
         **more,
     )
     return name
-
-
-def attach(functions, dynamodb, table, function, **more):
-    mapping = functions.create_event_source_mapping(
-        EventSourceArn=stream_of(dynamodb, table),
-        FunctionName=function,
-        **{"StartingPosition": "TRIM_HORIZON", **more},
-    )
-    state = lambda: functions.get_event_source_mapping(UUID=mapping["UUID"])["State"]
-    settled = "Disabled" if more.get("Enabled") is False else "Enabled"
-    eventually(lambda: state() == settled, within=30, saying=f"the mapping is {settled}")
-    return mapping["UUID"]
-
-
-def put(dynamodb, table, key, **attributes):
-    dynamodb.put_item(TableName=table, Item={"p": S(key), **attributes})
 
 
 # Events

@@ -317,6 +317,12 @@ def test_a_filter_sees_the_projected_attributes(client, indexed, pk):
     assert (answer["Count"], answer["ScannedCount"]) == (1, 2)
 
 
+def test_a_filter_beyond_the_projection_is_refused(client, indexed, pk):
+    text = "One or more parameter values were invalid: Secondary index some does not project one or more filter attributes: "
+    with invalid(text + "[d, e]"):
+        query(client, indexed, "some", "x", S(pk), FilterExpression="e = :v AND d = :v AND a = :v", values={":v": S("v")})
+
+
 def test_a_filter_leaves_the_index_key_alone(client, indexed, pk):
     with invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: y"):
         query(client, indexed, "by_x", "x", S(pk), FilterExpression="y = :y", values={":y": N("1")})

@@ -17,7 +17,11 @@ from streaming import Reader, stream_of
 from values import SS, N, S, same_item, unique
 from waiting import eventually
 
-pytestmark = [pytest.mark.tradewind_only("needs several regions"), pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.tradewind_only("needs several regions"),
+    pytest.mark.embedded_only("the nodes are of one region"),
+    pytest.mark.timeout(120),
+]
 
 REGIONS = (REGION, SECOND_REGION, THIRD_REGION)
 STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}

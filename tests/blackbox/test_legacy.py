@@ -350,3 +350,9 @@ MIXED = "Can not use both expression and non-expression parameters in the same r
 def test_old_and_new_parameters_do_not_mix(client, table, pk, operation, arguments, old, new):
     with invalid(MIXED % (old, new)):
         getattr(client, operation)(TableName=table, Key={"p": S(pk)}, **arguments)
+
+
+def test_a_query_filter_leaves_the_key_alone(call, ranged, pk):
+    condition = {"ComparisonOperator": "EQ", "AttributeValueList": [S(pk)]}
+    with invalid("QueryFilter can only contain non-primary key attributes: Primary key attribute: c"):
+        call("Query", {"TableName": ranged, "KeyConditions": {"p": condition}, "QueryFilter": {"c": condition}})

@@ -136,3 +136,9 @@ def test_batches_report_collections(client, local, pk):
         ReturnItemCollectionMetrics="SIZE",
     )
     assert answer["ItemCollectionMetrics"][local][0]["ItemCollectionKey"] == {"p": S(pk)}
+
+
+def test_a_filter_beyond_the_projection_is_refused(client, local, pk):
+    text = "One or more parameter values were invalid: Secondary index some does not project one or more filter attributes: "
+    with invalid(text + "[b]"):
+        query(client, local, "some", pk, FilterExpression="b = :b", values={":b": S("b")})

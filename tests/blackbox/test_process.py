@@ -20,7 +20,11 @@ from streaming import shards_of, stream_of
 from values import N, S, unique
 from waiting import eventually
 
-pytestmark = [pytest.mark.tradewind_only("starts servers of its own"), pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.tradewind_only("starts servers of its own"),
+    pytest.mark.embedded_only("starts `tradewind dev`"),
+    pytest.mark.timeout(180),
+]
 
 
 def get(client, table, key):

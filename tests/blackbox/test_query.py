@@ -146,6 +146,22 @@ def test_a_start_key_must_lie_in_the_range(client, ranged, series):
         )
 
 
+@pytest.mark.parametrize("condition", ["c = :c", "c >= :c", "begins_with(c, :c)"])
+def test_a_start_key_is_held_against_the_sort_key_condition_first(client, ranged, series, condition):
+    def begin(start):
+        return client.query(
+            TableName=ranged,
+            KeyConditionExpression=f"p = :p AND {condition}",
+            ExpressionAttributeValues={":p": S(series), ":c": S("010")},
+            ExclusiveStartKey={"p": S("other"), "c": S(start)},
+        )
+
+    with invalid("The query can return at most one row and cannot be restarted"):
+        begin("010")
+    with invalid("The provided starting key does not match the range key predicate"):
+        begin("001")
+
+
 # Filters
 
 

@@ -560,3 +560,27 @@ def test_there_is_no_resource_policy(client, created):
 def test_contributor_insights_are_off(client, created):
     name = created(**keyed_by("p:S"))
     assert client.describe_contributor_insights(TableName=name)["ContributorInsightsStatus"] == "DISABLED"
+
+
+# Settings that would promise what there is not
+
+
+def test_what_would_not_be_kept_is_refused(client):
+    def create(**more):
+        client.create_table(TableName=unique("bb"), **keyed_by("p:S"), **more)
+
+    with invalid(has="ResourcePolicy"):
+        create(ResourcePolicy="{}")
+    with invalid(has="GlobalTableSourceArn"):
+        create(GlobalTableSourceArn="arn:aws:dynamodb:us-east-1:111111111111:table/other")
+    with invalid(has="GlobalTableSettingsReplicationMode"):
+        create(GlobalTableSettingsReplicationMode="ENABLED")
+
+
+@pytest.mark.tradewind_only("needs a second account on AWS")
+def test_what_is_only_stored_is_described(client, make_table):
+    name = make_table(**keyed_by("p:S"), GlobalTableSettingsReplicationMode="ENABLED_WITH_OVERRIDES")
+    client.update_table(TableName=name, DisassociationProtectionEnabled=True)
+    described = client.describe_table(TableName=name)["Table"]
+    assert described["GlobalTableSettingsReplicationMode"] == "ENABLED_WITH_OVERRIDES"
+    assert described["DisassociationProtectionEnabled"] is True

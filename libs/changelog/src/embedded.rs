@@ -101,6 +101,10 @@ impl<E: Engine> ChangeLog for Embedded<E> {
         // The sender lives as long as the partition is not forgotten; then there is nothing to wait for either.
         let _ = tail.wait_for(|next| *next > after.next().0).await;
     }
+
+    fn watch(&self, partition: PartitionId) -> watch::Receiver<u64> {
+        self.tail.watch(partition)
+    }
 }
 
 fn unavailable(error: tradewind_engine::Error) -> Error {

@@ -1,15 +1,19 @@
 //! The change log of a region as its readers see it: links, streams and functions.
 //!
-//! [`ChangeLog`] is the contract and [`suite`] its checks. [`Embedded`] serves the engine's own log.
+//! [`ChangeLog`] is the contract and [`suite`] its checks. [`Embedded`] serves the engine's own log; another crate serves
+//! Kafka. [`Log`] is either.
 
 mod embedded;
+mod log;
 pub mod suite;
 
 pub use embedded::{Embedded, Tail};
+pub use log::Log;
 
 use std::future::Future;
 use std::ops::Range;
 
+use tokio::sync::watch;
 use tradewind_model::{Change, PartitionId, Sequence};
 
 /// Changes of one partition, in order.
@@ -59,4 +63,8 @@ pub trait ChangeLog: Send + Sync + 'static {
 
     /// Returns when there may be something after `after`; at once if there already is. It may return too early.
     fn wait(&self, partition: PartitionId, after: Sequence) -> impl Future<Output = ()> + Send;
+
+    /// The partition's next sequence as far as this process has heard of it, from now on: 0 as long as it has not. For
+    /// those who wait for several things at once.
+    fn watch(&self, partition: PartitionId) -> watch::Receiver<u64>;
 }

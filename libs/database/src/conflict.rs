@@ -6,6 +6,7 @@
 //! ```
 
 use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
 use tradewind_engine::{Row, Space};
 use tradewind_model::{Incarnation, ItemKey, StoredItem};
 
@@ -13,7 +14,7 @@ use crate::merge::Kind;
 
 const FORMAT: u8 = 1;
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Conflict {
     pub at_ms: u64,
     pub kind: Kind,

@@ -6,8 +6,8 @@ use tradewind_wire::ApiError;
 use tradewind_wire::request::table::{BillingMode, IndexKeys, ListTables, OnDemandThroughput};
 use tradewind_wire::response::table::{
     ClassDescription, EncryptionDescription, GlobalIndexDescription, IndexStatus, LocalIndexDescription,
-    ReplicaDescription, ReplicaStatus, TableDescription, TablePage, TableStatus, ThroughputDescription,
-    WarmThroughputDescription,
+    ReplicaDescription, ReplicaIndexDescription, ReplicaStatus, TableDescription, TablePage, TableStatus,
+    ThroughputDescription, WarmThroughputDescription,
 };
 
 use crate::region::Database;
@@ -75,11 +75,11 @@ impl<E: Engine + Documents> Database<E> {
         let arn = self.table_arn(&document.name);
         let stream = document.streams.last();
         let (local, global): (Vec<_>, Vec<_>) = document.indexes.iter().partition(|index| index.local);
-        let capacity = &document.capacity;
+        let capacity = &document.local_capacity();
         TableDescription {
             name: document.name.clone(),
             id: document.incarnation.to_string(),
-            status: status(document),
+            status: status(document, self.shared.clock.now_ms()),
             created_ms: document.created_ms,
             attributes: document.attributes.clone(),
             keys: document.keys.clone(),
@@ -89,7 +89,10 @@ impl<E: Engine + Documents> Database<E> {
             size_bytes: 0,
             item_count: 0,
             local_indexes: local.into_iter().map(|index| local_index(&arn, index)).collect(),
-            global_indexes: global.into_iter().map(|index| global_index(&arn, index)).collect(),
+            global_indexes: global
+                .into_iter()
+                .map(|index| global_index(&arn, index, &document.local_index_capacity(index)))
+                .collect(),
             stream: document.stream().map(|stream| stream.view),
             stream_label: stream.map(|stream| stream.label.clone()),
             stream_arn: stream.map(|stream| self.stream_arn(&document.name, &stream.label)),
@@ -98,16 +101,17 @@ impl<E: Engine + Documents> Database<E> {
             witnesses: Vec::new(),
             encryption: encryption(document),
             class: document
-                .settings
-                .class
+                .own_replica()
+                .and_then(|own| own.class)
+                .or(document.settings.class)
                 .map(|class| ClassDescription { class, updated_ms: Some(document.created_ms) }),
             // Shown only where it was asked for, like warm throughput: recorded answers compare whole descriptions.
             deletion_protection: document.settings.deletion_protection.then_some(true),
-            disassociation_protection: None,
+            disassociation_protection: document.settings.disassociation_protection,
             on_demand: on_demand(capacity),
             warm: warm(capacity),
             consistency: None,
-            settings_replication: None,
+            settings_replication: document.settings.settings_replication.clone(),
             arn,
         }
     }
@@ -132,14 +136,15 @@ impl<E: Engine + Documents> Database<E> {
     }
 }
 
-fn status(document: &TableDocument) -> TableStatus {
+fn status(document: &TableDocument, now_ms: u64) -> TableStatus {
     let changing =
         document.replicas.values().any(|replica| replica.status != document::ReplicaStatus::Active);
+    let claimed = document.global.claim.as_ref().is_some_and(|claim| claim.holds(now_ms));
     let filling = document.indexes.iter().any(|index| index.status != document::IndexStatus::Active);
     match document.status {
         document::TableStatus::Creating => TableStatus::Creating,
         document::TableStatus::Deleting => TableStatus::Deleting,
-        _ if changing || filling => TableStatus::Updating,
+        _ if changing || filling || claimed => TableStatus::Updating,
         document::TableStatus::Updating => TableStatus::Updating,
         document::TableStatus::Active => TableStatus::Active,
     }
@@ -152,15 +157,24 @@ pub(crate) fn describe_replica(region: &str, replica: &Replica) -> ReplicaDescri
         status: match replica.status {
             document::ReplicaStatus::Creating => ReplicaStatus::Creating,
             document::ReplicaStatus::Active => ReplicaStatus::Active,
-            document::ReplicaStatus::Deleting => ReplicaStatus::Deleting,
+            document::ReplicaStatus::Deleting | document::ReplicaStatus::Evicting => ReplicaStatus::Deleting,
         },
         status_description: None,
-        percent: None,
+        percent: replica.progress.filter(|_| replica.status == document::ReplicaStatus::Creating),
         key: None,
         read_capacity: replica.read_override,
-        on_demand_read: None,
+        on_demand_read: replica.max_read_override,
         warm: None,
-        indexes: Vec::new(),
+        indexes: replica
+            .index_overrides
+            .iter()
+            .map(|(name, own)| ReplicaIndexDescription {
+                name: name.clone(),
+                read_capacity: own.read,
+                on_demand_read: own.max_read,
+                warm: None,
+            })
+            .collect(),
         inaccessible_ms: None,
         class: replica.class.map(|class| ClassDescription { class, updated_ms: None }),
     }
@@ -220,7 +234,7 @@ fn local_index(arn: &str, index: &Index) -> LocalIndexDescription {
     }
 }
 
-fn global_index(arn: &str, index: &Index) -> GlobalIndexDescription {
+fn global_index(arn: &str, index: &Index, capacity: &Capacity) -> GlobalIndexDescription {
     let (status, backfilling) = match index.status {
         document::IndexStatus::Backfilling => (IndexStatus::Creating, Some(true)),
         document::IndexStatus::Active => (IndexStatus::Active, None),
@@ -233,10 +247,10 @@ fn global_index(arn: &str, index: &Index) -> GlobalIndexDescription {
         projection: index.projection.clone(),
         status,
         backfilling,
-        throughput: throughput(&index.capacity),
+        throughput: throughput(capacity),
         size_bytes: 0,
         item_count: 0,
-        on_demand: on_demand(&index.capacity),
-        warm: warm(&index.capacity),
+        on_demand: on_demand(capacity),
+        warm: warm(capacity),
     }
 }

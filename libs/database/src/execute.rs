@@ -10,6 +10,9 @@ use crate::region::Database;
 
 impl<E: Engine + Documents> Database<E> {
     pub async fn execute(&self, request: Request) -> Result<Answer, ApiError> {
+        if !self.shared.alone {
+            self.look_before(&request).await?;
+        }
         match request {
             Request::PutItem(request) => self.put_item(request).await.map(Answer::Write),
             Request::GetItem(request) => self.get_item(request).await.map(Answer::Get),
@@ -54,7 +57,8 @@ impl<E: Engine + Documents> Database<E> {
             Request::UpdateTable(request) => {
                 let before = request.table.as_ref().and_then(|named| self.table(&named.name));
                 let before = before.map(|table| table.document());
-                let after = self.update_table(*request).await?;
+                let name = request.table.as_ref().map_or("", |table| table.name.as_str()).to_owned();
+                let after = self.alone_everywhere(&name, self.update_table(*request)).await?;
                 let description = self.describe_updating(before.as_deref().unwrap_or(&after), &after);
                 Ok(Answer::TableChanged(Box::new(description)))
             }
@@ -92,6 +96,13 @@ impl<E: Engine + Documents> Database<E> {
             Request::DescribeContributorInsights(request) => self.contributor_insights(request),
             Request::DescribeTableReplicaAutoScaling(table) => self.replica_auto_scaling(&table.name),
             Request::GetResourcePolicy(arn) => self.resource_policy(&arn),
+            Request::CreateGlobalTable(request) => self.create_global_table(&request),
+            Request::ListGlobalTables(_) => Ok(self.list_global_tables()),
+            Request::DescribeGlobalTable(name) | Request::DescribeGlobalTableSettings(name) => {
+                Err(self.no_global_table(&name))
+            }
+            Request::UpdateGlobalTable(request) => Err(self.no_global_table(&request.name)),
+            Request::UpdateGlobalTableSettings(request) => Err(self.no_global_table(&request.name)),
             _ => Err(ApiError::new(Code::UnknownOperation, "")),
         }
     }

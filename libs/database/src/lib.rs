@@ -4,24 +4,31 @@
 //! what is committed. This crate knows DynamoDB's rules and no HTTP, SQL or Kafka.
 
 mod capacity;
+mod catalogue;
+pub mod cluster;
 pub mod conflict;
-mod conflicts;
+pub mod conflicts;
 mod control;
 mod describe;
 mod execute;
+mod expire;
 pub mod expiry;
 mod housekeeping;
 mod index;
 mod item;
+mod key_paths;
 pub mod merge;
 mod page;
 mod partiql;
 pub mod partition;
 mod query;
+pub mod question;
 mod read;
 pub mod region;
 pub mod replica;
+mod requests;
 mod scan;
+mod serve;
 mod settings;
 mod sizes;
 pub mod stream;
@@ -31,5 +38,6 @@ pub mod tombstone;
 mod transaction;
 mod write;
 
+pub use expire::Pace;
 pub use housekeeping::RETENTION;
-pub use region::{Database, Regions, Settings};
+pub use region::{Database, Outlet, Parts, Regions, Settings};

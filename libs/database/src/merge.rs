@@ -9,6 +9,7 @@
 //! so that regions which have applied the same changes hold the same items, whatever the order. A conflict is two writes
 //! of which neither knew the other, as the vectors tell; its loser goes to the conflict log.
 
+use serde::{Deserialize, Serialize};
 use tradewind_model::{Hlc, Item, StoredItem, Vector, Version};
 
 /// A write that lost, to be kept in the conflict log.
@@ -20,7 +21,8 @@ pub enum Loser {
     Stored,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Two writes that did not know each other.
     Conflict,
@@ -60,6 +62,8 @@ pub fn merge(stored: Option<&StoredItem>, incoming: StoredItem, stable: Hlc) -> 
 pub fn merge_snapshot(stored: Option<&StoredItem>, incoming: StoredItem, stable: Hlc) -> Merged {
     match stored {
         Some(stored) => merge_rows(stored, incoming, stable),
+        // A tombstone that may go, and is gone already.
+        None if incoming.item.is_none() && incoming.version.hlc <= stable => Merged::default(),
         None => insert(incoming, stable),
     }
 }
@@ -98,6 +102,12 @@ fn knew(row: &StoredItem, holders_stable: Hlc, version: Version) -> bool {
     let own = if row.version.origin == version.origin { row.version.hlc } else { Hlc::ZERO };
     let entry = row.vector.get(version.origin).unwrap_or(Hlc::ZERO);
     own.max(entry).max(holders_stable).max(row.stable.unwrap_or(Hlc::ZERO)) >= version.hlc
+}
+
+/// Whether `row` is that write or names it in its past; what stable leaves out of a vector is not asked.
+pub fn names(row: &StoredItem, version: Version) -> bool {
+    let own = if row.version.origin == version.origin { row.version.hlc } else { Hlc::ZERO };
+    own.max(row.vector.get(version.origin).unwrap_or(Hlc::ZERO)) >= version.hlc
 }
 
 /// The winner's vector: the union of both, the loser's own version included.

@@ -1,10 +1,11 @@
 //! Query: the items of one partition key, or of one index partition key, in sort key order.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use tradewind_engine::{Documents, Engine};
-use tradewind_expression::{Condition, KeyCondition, KeyTest};
+use tradewind_expression::{KeyCondition, KeyTest};
 use tradewind_model::key::{after_prefix, index_collection, put_escaped, put_escaped_prefix};
 use tradewind_model::{Item, ItemKey, KeyAttribute, ValueRef};
 use tradewind_wire::ApiError;
@@ -13,7 +14,8 @@ use tradewind_wire::response::item::PageOutput;
 
 use crate::index;
 use crate::item;
-use crate::page::{PageRequest, check_select, find_index, name_capacity};
+use crate::key_paths;
+use crate::page::{PageRequest, check_select, find_index, name_capacity, projects};
 use crate::region::Database;
 use crate::table::document::{Index, TableDocument};
 
@@ -21,9 +23,7 @@ impl<E: Engine + Documents> Database<E> {
     pub async fn query(&self, request: Query) -> Result<PageOutput, ApiError> {
         let table = self.find(&request.table)?.document();
         let index = find_index(&table, request.index.as_deref(), request.consistent)?;
-        check_select(&table, index, request.select, request.projection.as_ref())?;
         let asked = KeysAsked::of(&table, index, &request.key_condition)?;
-        check_filter(&table, index, request.filter.as_ref())?;
         let mut keys = asked.range(&table, index);
         if let Some(start) = &request.start {
             let position = asked.position(&table, index, start, &keys)?;
@@ -32,6 +32,10 @@ impl<E: Engine + Documents> Database<E> {
                 false => keys.end = position,
             }
         }
+        key_paths::check_projection(&table, request.projection.as_ref())?;
+        check_filter(&table, index, &request)?;
+        check_select(&table, index, request.select, request.projection.as_ref())?;
+        key_paths::check_condition(&table, request.filter.as_ref())?;
         let page = PageRequest {
             table: &table,
             index,
@@ -159,16 +163,44 @@ impl<'a> KeysAsked<'a> {
             start.get(&attribute.name).and_then(|value| value.key_bytes()) == Some(asked)
         });
         if !same_partition {
-            return Err(ApiError::validation(
-                "The provided starting key is outside query boundaries based on provided conditions",
-            ));
+            return Err(self.outside(table, index, start));
         }
         if !keys.contains(&position) {
-            return Err(ApiError::validation(
-                "The provided starting key does not match the range key predicate",
-            ));
+            return Err(ApiError::validation(MISMATCH));
         }
         Ok(position)
+    }
+
+    /// What a start key of another partition is told: the service looks at the sort key first, if there is a condition on
+    /// it.
+    fn outside(&self, table: &TableDocument, index: Option<&Index>, start: &Item) -> ApiError {
+        let (_, range) = key_attributes(table, index);
+        let mut given = range.iter().map(|key| start.get(&key.name).and_then(|value| value.key_bytes()));
+        let equal = self.range.iter().all(|asked| given.next().flatten() == Some(*asked));
+        let passed = match (self.test, given.next().flatten()) {
+            (Some(test), Some(value)) => passes(test, value),
+            _ => true,
+        };
+        ApiError::validation(match (self.range.is_empty() && self.test.is_none(), equal && passed) {
+            (true, _) => "The provided starting key is outside query boundaries based on provided conditions",
+            (false, true) => "The query can return at most one row and cannot be restarted",
+            (false, false) => MISMATCH,
+        })
+    }
+}
+
+const MISMATCH: &str = "The provided starting key does not match the range key predicate";
+
+/// By key bytes, which are in key order.
+fn passes(test: &KeyTest, value: &[u8]) -> bool {
+    match test {
+        KeyTest::Eq(other) => value == bytes(other),
+        KeyTest::Lt(other) => value < bytes(other),
+        KeyTest::Le(other) => value <= bytes(other),
+        KeyTest::Gt(other) => value > bytes(other),
+        KeyTest::Ge(other) => value >= bytes(other),
+        KeyTest::Between(low, high) => (bytes(low)..=bytes(high)).contains(&value),
+        KeyTest::BeginsWith(start) => value.starts_with(bytes(start)),
     }
 }
 
@@ -252,18 +284,25 @@ fn check_test(attribute: &KeyAttribute, test: &KeyTest) -> Result<(), ApiError> 
     }
 }
 
-/// A filter is about what the keys do not already say.
-fn check_filter(
-    table: &TableDocument,
-    index: Option<&Index>,
-    filter: Option<&Condition>,
-) -> Result<(), ApiError> {
+/// A filter is about what the keys do not already say, and what the index has.
+fn check_filter(table: &TableDocument, index: Option<&Index>, request: &Query) -> Result<(), ApiError> {
     let (hash, range) = key_attributes(table, index);
     let is_key = |name: &&str| hash.iter().chain(&range).any(|key| key.name == *name);
-    match filter.and_then(|filter| filter.attribute_names().find(is_key)) {
-        Some(name) => Err(ApiError::validation(format!(
-            "Filter Expression can only contain non-primary key attributes: Primary key attribute: {name}"
+    let what = if request.legacy_filter { "QueryFilter" } else { "Filter Expression" };
+    let Some(filter) = &request.filter else { return Ok(()) };
+    if let Some(name) = filter.attribute_names().find(is_key) {
+        return Err(ApiError::validation(format!(
+            "{what} can only contain non-primary key attributes: Primary key attribute: {name}"
+        )));
+    }
+    let Some(index) = index else { return Ok(()) };
+    let beyond: BTreeSet<_> = filter.attribute_names().filter(|name| !projects(table, index, name)).collect();
+    match beyond.is_empty() {
+        true => Ok(()),
+        false => Err(ApiError::invalid_value(format!(
+            "Secondary index {} does not project one or more filter attributes: [{}]",
+            index.name,
+            Vec::from_iter(beyond).join(", ")
         ))),
-        None => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ use tradewind_wire::response::item::{BatchGetOutput, Capacity, GetOutput, Transa
 
 use crate::capacity::{self, Reading};
 use crate::item;
+use crate::key_paths;
 use crate::partition::owner::explain;
 use crate::region::Database;
 use crate::table::document::TableDocument;
@@ -25,6 +26,7 @@ impl<E: Engine + Documents> Database<E> {
     pub async fn get_item(&self, request: GetItem) -> Result<GetOutput, ApiError> {
         let table = self.find(&request.table)?.document();
         let key = item::key_of_key(&table, request.key.as_ref())?;
+        key_paths::check_projection(&table, request.projection.as_ref())?;
         self.admit_read(&table, None)?;
         let stored = key.stored(table.incarnation);
         let row = self.rows(&[&stored]).await?.pop().flatten();
@@ -42,6 +44,7 @@ impl<E: Engine + Documents> Database<E> {
         for gets in request.tables {
             let table = self.find(&gets.table)?.document();
             let keys = check_keys(&table, &gets.keys)?;
+            key_paths::check_projection(&table, gets.projection.as_ref())?;
             checked.push((table, gets, keys));
         }
         let mut output = BatchGetOutput::default();
@@ -98,7 +101,9 @@ impl<E: Engine + Documents> Database<E> {
         let mut distinct = HashSet::new();
         let mut tables = Vec::with_capacity(request.gets.len());
         for get in &request.gets {
-            tables.push(self.find(&get.table)?.document());
+            let table = self.find(&get.table)?.document();
+            key_paths::check_projection(&table, get.projection.as_ref())?;
+            tables.push(table);
         }
         for (at, (get, table)) in request.gets.iter().zip(&tables).enumerate() {
             let key = item::key_of_key(table, get.key.as_ref())

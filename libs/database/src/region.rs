@@ -1,18 +1,27 @@
 //! One region's database: its tables by name, and everything they share.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tradewind_changelog::{Embedded, Tail};
+use tokio::time::Instant;
+use tradewind_changelog::{Embedded, Log, Tail};
 use tradewind_engine::{Documents, Engine, Error};
-use tradewind_model::{Clock, Incarnation, Region, Version};
+use tradewind_model::{Clock, Incarnation, PartitionId, Region, Version};
 use tradewind_wire::ApiError;
 use tradewind_wire::request::item::TableRef;
 use tradewind_wire::response::item::Capacity;
 
+use crate::cluster::{Alone, Cluster, Seat};
+use crate::expire::Pace;
+use crate::partition::owner::explain;
+use crate::partition::state::State;
+use crate::question::Neighbours;
+use crate::requests::Requests;
+use crate::serve::Holds;
 use crate::sizes::Counted;
 use crate::table::Table;
 use crate::table::document::{Index, TableDocument, TableStatus};
@@ -30,6 +39,15 @@ pub struct Shared<E> {
     pub data: Arc<[Handle]>,
     /// `None`: nothing is throttled.
     pub throttle: Option<Throttle>,
+    pub cluster: Arc<dyn Cluster>,
+    /// What keeps the change log for its readers, if it is not the engine.
+    pub(crate) outlet: OnceLock<(Log, Option<Arc<dyn Outlet>>)>,
+    /// Whether there can be no other node, so that what it would take to reach one is spared.
+    pub alone: bool,
+    pub(crate) requests: Requests,
+    pub(crate) holds: Holds,
+    /// Counts owners that start or end at this node.
+    pub(crate) owned: watch::Sender<u64>,
 }
 
 /// How a region's database behaves.
@@ -50,16 +68,44 @@ pub trait Regions: Send + Sync {
     fn has_table(&self, region: Region, table: &str) -> bool;
 }
 
+/// Where changes are published, as far as the engine's log and dropped tables are concerned.
+pub trait Outlet: Send + Sync + 'static {
+    /// The engine's log may be trimmed before this (Unix milliseconds) as far as these partitions go; `None`: all of it.
+    fn published_before(&self, partitions: Vec<PartitionId>) -> BoxFuture<'_, Result<Option<u64>, Error>>;
+
+    /// Nobody can read the changes of this dropped table any more.
+    fn remove(&self, table: Arc<TableDocument>) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+/// What a region's database is made of.
+pub struct Parts<E> {
+    pub engine: Arc<E>,
+    pub clock: Arc<dyn Clock>,
+    pub region: Region,
+    pub settings: Settings,
+    pub regions: Arc<dyn Regions>,
+    /// The runtimes that partitions live on, at least one.
+    pub data: Arc<[Handle]>,
+}
+
 pub struct Database<E> {
     pub(crate) shared: Arc<Shared<E>>,
-    tables: ArcSwap<HashMap<String, Arc<Table<E>>>>,
+    pub(crate) tables: ArcSwap<HashMap<String, Arc<Table<E>>>>,
+    /// Which generation of the catalogue `tables` shows. Held while that changes, here or by what was read.
+    pub(crate) followed: tokio::sync::Mutex<Option<u64>>,
+    /// When the catalogue was looked at last.
+    pub(crate) looked_at: Mutex<Option<Instant>>,
+    /// Of deletions by TTL.
+    pub pace: Pace,
     /// Held while the catalogue changes, so that its copy in memory follows it in order.
     pub(crate) control: tokio::sync::Mutex<()>,
     /// Counts changes of the catalogue, for those who follow it.
     generation: watch::Sender<u64>,
     pub(crate) counted: Counted,
     /// Which settings each replica is known to have.
-    pub(crate) settings_shared: Mutex<HashMap<(Incarnation, Region), Version>>,
+    pub(crate) settings_shared: Mutex<HashMap<(Incarnation, Region), BTreeMap<String, Version>>>,
+    /// How other regions are asked, once there is a way.
+    pub(crate) neighbours: Mutex<Option<Weak<dyn Neighbours>>>,
 }
 
 /// The collection of table documents, by name.
@@ -80,24 +126,47 @@ impl<E: Engine + Documents> Database<E> {
         regions: Arc<dyn Regions>,
         data: Arc<[Handle]>,
     ) -> Result<Database<E>, Error> {
-        let Settings { account, throttle } = settings;
-        let throttle = throttle.then(Throttle::default);
-        let tail = Tail::default();
-        let shared = Arc::new(Shared { engine, clock, tail, region, account, regions, data, throttle });
-        let mut tables = HashMap::new();
-        for (name, document) in shared.engine.list(TABLES).await? {
-            let document: TableDocument = serde_json::from_slice(&document.body)
-                .map_err(|error| Error::Corrupt(format!("the document of table {name}: {error}")))?;
-            tables.insert(name, Arc::new(Table::new(document, shared.clone())));
-        }
-        Ok(Database {
+        let parts = Parts { engine, clock, region, settings, regions, data };
+        Self::assemble(parts, Arc::new(Alone::default()), true).await
+    }
+
+    /// The same as one node of several, or as a process that owns no partition. [`Database::follow`] has to run beside it.
+    pub async fn open_in(parts: Parts<E>, cluster: Arc<dyn Cluster>) -> Result<Database<E>, Error> {
+        Self::assemble(parts, cluster, false).await
+    }
+
+    async fn assemble(parts: Parts<E>, cluster: Arc<dyn Cluster>, alone: bool) -> Result<Database<E>, Error> {
+        let Parts { engine, clock, region, settings: Settings { account, throttle }, regions, data } = parts;
+        let shared = Arc::new(Shared {
+            engine,
+            clock,
+            tail: Tail::default(),
+            region,
+            account,
+            regions,
+            data,
+            throttle: throttle.then(Throttle::default),
+            cluster,
+            outlet: OnceLock::new(),
+            alone,
+            requests: Requests::default(),
+            holds: Holds::default(),
+            owned: watch::Sender::new(0),
+        });
+        let database = Database {
             shared,
-            tables: ArcSwap::from_pointee(tables),
+            tables: ArcSwap::default(),
+            followed: tokio::sync::Mutex::default(),
+            looked_at: Mutex::new(None),
+            pace: Pace::default(),
             control: tokio::sync::Mutex::new(()),
             generation: watch::Sender::new(0),
             counted: Counted::default(),
             settings_shared: Mutex::new(HashMap::new()),
-        })
+            neighbours: Mutex::new(None),
+        };
+        database.refresh_catalogue().await?;
+        Ok(database)
     }
 
     pub fn region(&self) -> Region {
@@ -116,9 +185,33 @@ impl<E: Engine + Documents> Database<E> {
         &self.shared.clock
     }
 
-    /// The region's change log.
-    pub fn change_log(&self) -> Embedded<E> {
+    /// The region's change log, wherever it is kept.
+    pub fn change_log(&self) -> Log {
+        match self.shared.outlet.get() {
+            Some((log, _)) => log.clone(),
+            None => Log::new(self.engine_log()),
+        }
+    }
+
+    /// The engine's own log, which its tails follow where the owners are.
+    pub fn engine_log(&self) -> Embedded<E> {
         Embedded::new(self.shared.engine.clone(), self.shared.tail.clone())
+    }
+
+    /// From now on readers have the changes from `log`, to which owners publish them; once, before anybody reads. A process
+    /// that keeps house says by `outlet` what of the engine's log is still to be published.
+    pub fn publish_to(&self, log: Log, outlet: Option<Arc<dyn Outlet>>) {
+        // A second one would split the readers.
+        assert!(self.shared.outlet.set((log, outlet)).is_ok(), "the change log is chosen once");
+    }
+
+    /// Whether readers have the changes from elsewhere than the engine.
+    pub fn is_published(&self) -> bool {
+        self.shared.outlet.get().is_some()
+    }
+
+    pub(crate) fn outlet(&self) -> Option<&Arc<dyn Outlet>> {
+        self.shared.outlet.get()?.1.as_ref()
     }
 
     pub fn table(&self, name: &str) -> Option<Arc<Table<E>>> {
@@ -141,26 +234,42 @@ impl<E: Engine + Documents> Database<E> {
             .ok_or_else(|| ApiError::resource_not_found("Requested resource not found"))
     }
 
+    /// The partitions that are to be owned by this node, by table and position. Where something has to run at the owner,
+    /// [`Table::owner`] starts it.
+    pub fn owned(&self) -> Vec<(Arc<Table<E>>, usize)> {
+        let mut owned = Vec::new();
+        for table in self.tables().into_iter().filter(|table| !table.is_gone()) {
+            let here = (0..table.partition_count()).filter(|position| table.sits_here(*position));
+            owned.extend(here.map(|position| (table.clone(), position)));
+        }
+        owned
+    }
+
+    /// Changes when [`Database::owned`] may have changed, or an owner at this node has started or ended.
+    pub fn watch_owned(&self) -> watch::Receiver<u64> {
+        self.shared.owned.subscribe()
+    }
+
+    /// The partition's durable state, from whichever node it is asked.
+    pub async fn partition_state(&self, table: &Table<E>, position: usize) -> Result<Arc<State>, ApiError> {
+        table.state(position).await.map_err(|error| explain(&error))
+    }
+
+    /// Whether this node is the one of the region that keeps house for a table, or, by the nil incarnation, for what
+    /// belongs to none.
+    pub(crate) fn keeps_house_for(&self, incarnation: Incarnation) -> bool {
+        let nobodys = PartitionId { incarnation, number: u32::MAX };
+        self.shared.cluster.seat(nobodys) == Seat::Here
+    }
+
     /// Changes whenever a table is made, changed or dropped.
     pub fn watch_catalogue(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
     }
 
-    /// Makes the table in memory what the catalogue says it is: `None` for one that was dropped.
-    pub(crate) fn publish(&self, name: &str, table: Option<Arc<Table<E>>>) {
-        self.tables.rcu(|tables| {
-            let mut tables = HashMap::clone(tables);
-            match &table {
-                Some(table) => tables.insert(name.to_owned(), table.clone()),
-                None => tables.remove(name),
-            };
-            tables
-        });
-        self.announce();
-    }
-
     pub(crate) fn announce(&self) {
         self.generation.send_modify(|generation| *generation += 1);
+        self.shared.owned.send_modify(|count| *count += 1);
     }
 
     pub(crate) fn admit_read(&self, table: &TableDocument, index: Option<&Index>) -> Result<(), ApiError> {

@@ -3,6 +3,7 @@
 //! Everything here may be asked again after a crash or a lost answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tradewind_engine::{Documents, Engine, Space};
@@ -21,6 +22,10 @@ use crate::tombstone;
 
 /// Tombstones removed in one commit.
 const PRUNE: usize = 1000;
+/// Of a snapshot's rows, those that travel together; and those that are looked at for it at most.
+const PIECE_ROWS: usize = 500;
+const PIECE_BYTES: usize = 1024 * 1024;
+const PIECE_LOOKED_AT: usize = 10_000;
 
 /// How far a destination has come with a source partition: the least of its own partitions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -45,13 +50,14 @@ pub struct Pin {
 }
 
 /// A piece of a table's snapshot, and where the next one begins.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
     pub rows: Vec<SnapshotRow>,
     pub next: Option<Vec<u8>>,
 }
 
 impl<E: Engine + Documents> Database<E> {
-    pub(crate) fn replica(&self, table: &str) -> Result<std::sync::Arc<Table<E>>, ApiError> {
+    pub(crate) fn replica(&self, table: &str) -> Result<Arc<Table<E>>, ApiError> {
         self.table(table).ok_or_else(|| ApiError::resource_not_found("Requested resource not found"))
     }
 
@@ -68,7 +74,7 @@ impl<E: Engine + Documents> Database<E> {
         check_source(&document, source)?;
         let mut least: Option<Position> = None;
         for position in overlapping(&document, from, to) {
-            let state = table.owner(position).await?.state();
+            let state = state(&table, position).await?;
             check_begun(&document, self.region(), &state)?;
             let link = state.links.get(&source);
             let here = Position {
@@ -88,10 +94,10 @@ impl<E: Engine + Documents> Database<E> {
         let mut pushed: Option<Pushed> = None;
         for position in overlapping(&document, arrival.from, arrival.to) {
             let part = part_of(&arrival, &document.partitions[position]);
-            let owner = table.owner(position).await?;
-            check_begun(&document, self.region(), &owner.state())?;
-            let Answer::Arrived(arrived) = owner.submit(Op::Arrive(part)).await? else { continue };
-            let waits = owner.state().tombstones > 0;
+            check_begun(&document, self.region(), &*state(&table, position).await?)?;
+            let answer = table.submit_at(position, Op::Arrive(part)).await?;
+            let Answer::Arrived(arrived) = answer else { continue };
+            let waits = state(&table, position).await?.tombstones > 0;
             let here = Pushed { arrived, waits };
             pushed = Some(pushed.map_or(here, |other| least(other, here)));
         }
@@ -101,14 +107,43 @@ impl<E: Engine + Documents> Database<E> {
     /// Merges rows of another region's snapshot.
     pub async fn seed(&self, table: &str, rows: Vec<SnapshotRow>) -> Result<(), ApiError> {
         let table = self.replica(table)?;
-        let mut parts: BTreeMap<usize, Vec<SnapshotRow>> = BTreeMap::new();
-        for row in rows {
-            parts.entry(table.position(row.key.hash())).or_default().push(row);
-        }
-        for (position, rows) in parts {
-            table.owner(position).await?.submit(Op::Seed(rows)).await?;
+        for (position, rows) in by_partition(&table, rows, |row| row.key.hash()) {
+            table.submit_at(position, Op::Seed(rows)).await?;
         }
         Ok(())
+    }
+
+    /// Merges rows of a region that is repaired; answers those that were deleted everywhere before.
+    pub async fn mend(
+        &self,
+        table: &str,
+        rows: Vec<SnapshotRow>,
+    ) -> Result<Vec<(ItemKey, Version)>, ApiError> {
+        let table = self.replica(table)?;
+        let mut refused = Vec::new();
+        for (position, rows) in by_partition(&table, rows, |row| row.key.hash()) {
+            let answer = table.submit_at(position, Op::Mend(rows)).await?;
+            let Answer::Late(late) = answer else { continue };
+            refused.extend(late);
+        }
+        Ok(refused)
+    }
+
+    /// Deletes items that are still these versions, as any client would.
+    pub async fn forget(&self, table: &str, items: Vec<(ItemKey, Version)>) -> Result<(), ApiError> {
+        let table = self.replica(table)?;
+        for (position, items) in by_partition(&table, items, |(key, _)| key.hash()) {
+            table.submit_at(position, Op::Forget(items)).await?;
+        }
+        Ok(())
+    }
+
+    /// Links go on from here, whatever was there before.
+    pub async fn reset_links(&self, table: &str, pins: Vec<Pin>) -> Result<(), ApiError> {
+        let table = self.replica(table)?;
+        let document = table.document();
+        let of = |position: usize| Op::Reset(links_of(&pins, &document.partitions[position]));
+        table.submit_to_all(of).await.map(|_| ())
     }
 
     /// Raises every partition's clock to now and answers the greatest, after everything before it is durable.
@@ -136,7 +171,7 @@ impl<E: Engine + Documents> Database<E> {
         let table = self.replica(table)?;
         let mut least: BTreeMap<Source, LinkState> = BTreeMap::new();
         for position in 0..table.partition_count() {
-            for (source, link) in &table.owner(position).await?.state().links {
+            for (source, link) in &state(&table, position).await?.links {
                 let begin = begin_at(link.cursor, link.from, link.to);
                 let known = least.entry(*source).or_insert_with(|| begin.clone());
                 known.cursor = known.cursor.min(link.cursor);
@@ -149,11 +184,7 @@ impl<E: Engine + Documents> Database<E> {
     pub async fn begin_links(&self, table: &str, pins: Vec<Pin>) -> Result<(), ApiError> {
         let table = self.replica(table)?;
         let document = table.document();
-        let of = |position: usize| {
-            let range = document.partitions[position];
-            let overlapping = pins.iter().filter(|pin| range.overlaps(pin.link.from, pin.link.to));
-            Op::Begin(overlapping.map(|pin| (pin.source, pin.link.clone())).collect())
-        };
+        let of = |position: usize| Op::Begin(links_of(&pins, &document.partitions[position]));
         table.submit_to_all(of).await.map(|_| ())
     }
 
@@ -162,7 +193,7 @@ impl<E: Engine + Documents> Database<E> {
         let table = self.replica(table)?;
         let mut least = Hlc(u64::MAX);
         for position in 0..table.partition_count() {
-            least = least.min(table.owner(position).await?.state().seen(region));
+            least = least.min(state(&table, position).await?.seen(region));
         }
         Ok(least)
     }
@@ -172,36 +203,44 @@ impl<E: Engine + Documents> Database<E> {
         self.replica(table)?.submit_to_all(|_| Op::Joined(watermark)).await.map(|_| ())
     }
 
-    /// A piece of the table's rows from `from` on, tombstones included.
+    /// A piece of the table's rows from `from` on, tombstones included; where origins are named, only rows of theirs.
     pub async fn snapshot(
         &self,
         table: &str,
         from: Option<Vec<u8>>,
-        limit: usize,
+        origins: &[Region],
     ) -> Result<Snapshot, ApiError> {
-        const MAX_BYTES: usize = 1024 * 1024;
         let table = self.replica(table)?;
         let document = table.document();
         let prefix = document.incarnation.as_bytes();
         let start = from.unwrap_or_else(|| prefix.to_vec());
         let end = after_prefix(prefix);
-        let (mut found, mut bytes, mut next) = (Vec::new(), 0, None);
+        let (mut found, mut looked_at, mut bytes, mut next) = (Vec::new(), 0, 0, None);
         self.engine()
             .range(Space::Items, &start[..]..&end[..], false, |key, value| {
-                if found.len() == limit || bytes > MAX_BYTES {
+                if found.len() == PIECE_ROWS || bytes > PIECE_BYTES || looked_at == PIECE_LOOKED_AT {
                     next = Some(key.to_vec());
                     return false;
                 }
-                bytes += value.len();
-                found.extend(ItemKey::from_stored(key).zip(StoredItem::decode(value)));
+                looked_at += 1;
+                let row = ItemKey::from_stored(key).zip(StoredItem::decode(value));
+                let row = row.filter(|(_, row)| origins.is_empty() || origins.contains(&row.origin()));
+                bytes += row.as_ref().map_or(0, |_| value.len());
+                found.extend(row);
                 true
             })
             .await
             .map_err(|error| explain(&error))?;
         let mut rows = Vec::with_capacity(found.len());
+        let mut stables = BTreeMap::new();
         for (key, mut row) in found {
+            let position = table.position(key.hash());
+            let stable = match stables.get(&position) {
+                Some(stable) => *stable,
+                None => state(&table, position).await?.stable,
+            };
+            stables.insert(position, stable);
             // What is missing from the vector is at most this region's stable: the row says so where it goes.
-            let stable = table.owner(table.position(key.hash())).await?.state().stable;
             row.stable = row.stable.max(Some(stable));
             rows.push(SnapshotRow { key, row });
         }
@@ -210,8 +249,7 @@ impl<E: Engine + Documents> Database<E> {
 
     /// Removes tombstones that every replica has applied. Answers whether there is more to do at once.
     pub async fn prune(&self, table: &Table<E>, position: usize) -> Result<bool, ApiError> {
-        let owner = table.owner(position).await?;
-        let state = owner.state();
+        let state = state(table, position).await?;
         let stable = state.stable_now(&table.document(), self.region());
         if state.tombstones == 0 || stable == Hlc::ZERO {
             return Ok(false);
@@ -228,18 +266,22 @@ impl<E: Engine + Documents> Database<E> {
             .map_err(|error| explain(&error))?;
         let more = tombstones.len() == PRUNE;
         if !tombstones.is_empty() {
-            owner.submit(Op::Prune(tombstones)).await?;
+            table.submit_at(position, Op::Prune(tombstones)).await?;
         }
         Ok(more)
     }
 }
 
+/// The partition's durable state.
+async fn state<E: Engine + Documents>(table: &Table<E>, position: usize) -> Result<Arc<State>, ApiError> {
+    table.state(position).await.map_err(|error| explain(&error))
+}
+
 /// A table that was made again, here or there, is another one under the same name.
 fn check_source(document: &TableDocument, source: Source) -> Result<(), ApiError> {
-    let known = document.replicas.get(&source.region).map(|replica| replica.incarnation);
-    match known {
-        Some(incarnation) if incarnation.is_none_or(|known| known == source.incarnation) => Ok(()),
-        _ => Err(ApiError::resource_not_found(format!(
+    match document.counts(source.region, source.incarnation) {
+        true => Ok(()),
+        false => Err(ApiError::resource_not_found(format!(
             "The table {} has no such replica in region {}",
             document.name, source.region
         ))),
@@ -254,6 +296,23 @@ fn check_begun(document: &TableDocument, here: Region, state: &State) -> Result<
         true => Err(ApiError::resource_in_use(format!("The table {} is being created", document.name))),
         false => Ok(()),
     }
+}
+
+fn links_of(pins: &[Pin], range: &Range) -> Vec<(Source, LinkState)> {
+    let overlapping = pins.iter().filter(|pin| range.overlaps(pin.link.from, pin.link.to));
+    overlapping.map(|pin| (pin.source, pin.link.clone())).collect()
+}
+
+fn by_partition<E: Engine + Documents, T>(
+    table: &Table<E>,
+    of: Vec<T>,
+    hash: impl Fn(&T) -> u64,
+) -> BTreeMap<usize, Vec<T>> {
+    let mut parts: BTreeMap<usize, Vec<T>> = BTreeMap::new();
+    for element in of {
+        parts.entry(table.position(hash(&element))).or_default().push(element);
+    }
+    parts
 }
 
 fn begin_at(cursor: Sequence, from: u64, to: u64) -> LinkState {
@@ -276,9 +335,10 @@ pub fn part_of(arrival: &Arrival, range: &Range) -> Arrival {
 
 fn least(a: Pushed, b: Pushed) -> Pushed {
     let rank = |arrived: &Arrived| match arrived {
-        Arrived::Gap { .. } => 0,
-        Arrived::Ahead { .. } => 1,
-        Arrived::Through { .. } => 2,
+        Arrived::Stranger { .. } => 0,
+        Arrived::Gap { .. } => 1,
+        Arrived::Ahead { .. } => 2,
+        Arrived::Through { .. } => 3,
     };
     // The worst news, with the least cursor.
     let worse = if rank(&a.arrived) <= rank(&b.arrived) { a.arrived } else { b.arrived };
@@ -286,6 +346,7 @@ fn least(a: Pushed, b: Pushed) -> Pushed {
     let arrived = match worse {
         Arrived::Through { .. } => Arrived::Through { cursor },
         Arrived::Gap { .. } => Arrived::Gap { cursor },
+        Arrived::Stranger { .. } => Arrived::Stranger { cursor },
         Arrived::Ahead { ahead_ms, .. } => Arrived::Ahead { cursor, ahead_ms },
     };
     Pushed { arrived, waits: a.waits || b.waits }

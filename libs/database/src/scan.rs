@@ -10,6 +10,7 @@ use tradewind_wire::ApiError;
 use tradewind_wire::request::item::{Scan, Segment};
 use tradewind_wire::response::item::PageOutput;
 
+use crate::key_paths;
 use crate::page::{PageRequest, check_select, find_index, name_capacity};
 use crate::query::start_position;
 use crate::region::Database;
@@ -27,6 +28,8 @@ impl<E: Engine + Documents> Database<E> {
             }
             keys.start = [&position[..], &[0]].concat().into();
         }
+        key_paths::check_projection(&table, request.projection.as_ref())?;
+        key_paths::check_condition(&table, request.filter.as_ref())?;
         let page = PageRequest {
             table: &table,
             index,

@@ -30,7 +30,7 @@ impl<E: Engine + Documents> Database<E> {
             return Err(self.tagged(&arn));
         }
         self.change(&request.table.name, |document| {
-            document.tags.extend(request.tags.into_iter().map(|tag| (tag.key, tag.value)));
+            document.tags.extend(request.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())));
             match document.tags.len() > MAX_TAGS {
                 true => Err(ApiError::validation("One or more parameter values were invalid: Too many tags")),
                 false => Ok(()),
@@ -68,19 +68,15 @@ impl<E: Engine + Documents> Database<E> {
         let name = request.table.name;
         self.existing(&name)?;
         let now_ms = self.shared.clock.now_ms();
-        let _alone = self.control.lock().await;
-        let known = self.existing(&name)?.document().ttl.clone();
-        check_ttl(known.as_ref(), &request.attribute, request.enabled)?;
-        let version = self.settings_version(self.existing(&name)?.document().shared);
         let attribute = request.attribute.clone();
-        self.change_alone(&name, |document| {
-            document.ttl = request.enabled.then_some(Ttl { attribute });
+        let switched = self.change(&name, |document| {
+            check_ttl(document.ttl.as_ref(), &attribute, request.enabled)?;
+            document.ttl = request.enabled.then(|| Ttl { attribute: attribute.clone() });
             document.settings.ttl_changed_ms = Some(now_ms);
             document.settings.expiry_noted = None;
-            document.shared = Some(version);
             Ok(())
-        })
-        .await?;
+        });
+        self.alone_everywhere(&name, switched).await?;
         Ok(Answer::TimeToLiveUpdated { attribute: request.attribute, enabled: request.enabled })
     }
 

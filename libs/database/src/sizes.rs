@@ -39,6 +39,12 @@ impl Sizes {
 #[derive(Default)]
 pub struct Counted(Mutex<HashMap<Incarnation, (u64, Sizes)>>);
 
+impl Counted {
+    pub fn forget(&self, table: Incarnation) {
+        self.0.lock().expect("no panic while held").remove(&table);
+    }
+}
+
 impl<E: Engine + Documents> Database<E> {
     pub(crate) async fn sizes(&self, document: &TableDocument) -> Result<Sizes, ApiError> {
         let now_ms = self.shared.clock.now_ms();

@@ -30,8 +30,6 @@ use crate::control::unavailable;
 use crate::region::{DROPPED, Database};
 use crate::table::document::{Stream, TableDocument};
 
-/// Sequence numbers have 21 digits, all as many, so that they compare as text too.
-const SEQUENCE_BASE: SequenceNumber = 100_000_000_000_000_000_000;
 const ITERATOR_MS: u64 = 15 * 60 * 1000;
 const PAGE_BYTES: usize = 1024 * 1024;
 /// Changes looked at in one step when a stream is searched by time.
@@ -39,12 +37,12 @@ const SEARCH: usize = 1000;
 
 /// The sequence number of the Streams API, functions and Kafka alike.
 pub fn sequence_number(sequence: Sequence) -> SequenceNumber {
-    SEQUENCE_BASE + SequenceNumber::from(sequence.0)
+    sequence.number()
 }
 
 /// The log's sequence of a sequence number; one that no record can have is before or after all.
 pub fn sequence_of(number: SequenceNumber) -> Sequence {
-    Sequence(u64::try_from(number.saturating_sub(SEQUENCE_BASE)).unwrap_or(u64::MAX - 1))
+    Sequence::from_number(number)
 }
 
 /// A stream with the table it is or was of.
@@ -64,10 +62,11 @@ impl Found {
         self.stream.begins_after.get(&number).copied().unwrap_or_default()
     }
 
-    /// The shard's last sequence, once it is closed.
+    /// The shard's last sequence, once it is closed and known.
     pub fn ends_at(&self, number: u32) -> Option<Sequence> {
         let ends_at = self.stream.ends_at.as_ref()?;
-        Some(ends_at.get(&number).copied().unwrap_or_default())
+        // While it is being disabled, the end is not known yet.
+        ends_at.get(&number).copied()
     }
 
     pub fn shard_id(&self, number: u32) -> String {
@@ -186,7 +185,9 @@ impl<E: Engine + Documents> Database<E> {
         let log = self.change_log();
         let kept = log.kept(found.partition(number)).await.map_err(log_failed)?;
         let horizon = found.begins_after(number).max(Sequence(kept.start.0.saturating_sub(1)));
-        let end = found.ends_at(number).unwrap_or(Sequence(kept.end.0.saturating_sub(1)));
+        // What is committed, also where it is still on its way to the log.
+        let next = self.shared.engine.kept(found.partition(number)).await.map_err(unavailable)?.end;
+        let end = found.ends_at(number).unwrap_or(Sequence(next.0.saturating_sub(1)));
         let after = match request.start {
             IteratorStart::TrimHorizon => horizon,
             IteratorStart::Latest => end,

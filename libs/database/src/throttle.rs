@@ -37,7 +37,7 @@ pub struct Throttle {
 /// What a request runs into where a bucket is empty.
 struct Bound<'a> {
     id: Incarnation,
-    capacity: &'a Capacity,
+    capacity: Capacity,
     /// `None`: the table itself.
     index: Option<&'a str>,
 }
@@ -52,7 +52,7 @@ impl Throttle {
         now_ms: u64,
     ) -> Result<(), ApiError> {
         let global = index.filter(|index| !index.local);
-        let bound = global.map_or_else(|| of_table(table), of_index);
+        let bound = global.map_or_else(|| of_table(table), |index| of_index(table, index));
         self.admit(&bound, Kind::Read, arn, now_ms)
     }
 
@@ -60,7 +60,9 @@ impl Throttle {
     pub fn admit_write(&self, table: &TableDocument, arn: &str, now_ms: u64) -> Result<(), ApiError> {
         self.admit(&of_table(table), Kind::Write, arn, now_ms)?;
         let global = table.indexes.iter().filter(|index| !index.local);
-        global.map(of_index).try_for_each(|bound| self.admit(&bound, Kind::Write, arn, now_ms))
+        global
+            .map(|index| of_index(table, index))
+            .try_for_each(|bound| self.admit(&bound, Kind::Write, arn, now_ms))
     }
 
     /// Takes what a request used. Local indexes share the table's capacity.
@@ -72,14 +74,23 @@ impl Throttle {
         self.take(&of_table(table), Kind::Write, write, now_ms);
         for index in &table.indexes {
             if let Some(units) = used.global_indexes.get(&index.name) {
-                self.take(&of_index(index), Kind::Read, units.read, now_ms);
-                self.take(&of_index(index), Kind::Write, units.write, now_ms);
+                self.take(&of_index(table, index), Kind::Read, units.read, now_ms);
+                self.take(&of_index(table, index), Kind::Write, units.write, now_ms);
             }
         }
     }
 
+    /// Of tables and indexes that are no more.
+    pub fn forget(&self, lives: impl Iterator<Item = Incarnation>) {
+        let mut buckets = self.buckets.lock().expect("no panic while held");
+        for life in lives {
+            buckets.remove(&(life, Kind::Read));
+            buckets.remove(&(life, Kind::Write));
+        }
+    }
+
     fn admit(&self, bound: &Bound<'_>, kind: Kind, arn: &str, now_ms: u64) -> Result<(), ApiError> {
-        let Some(rate) = rate(bound.capacity, kind) else { return Ok(()) };
+        let Some(rate) = rate(&bound.capacity, kind) else { return Ok(()) };
         let mut buckets = self.buckets.lock().expect("no panic while held");
         let bucket = buckets.entry((bound.id, kind)).or_insert_with(|| full(rate, now_ms));
         bucket.refill(rate, now_ms);
@@ -87,7 +98,7 @@ impl Throttle {
     }
 
     fn take(&self, bound: &Bound<'_>, kind: Kind, units: f64, now_ms: u64) {
-        let Some(rate) = rate(bound.capacity, kind).filter(|_| units > 0.0) else { return };
+        let Some(rate) = rate(&bound.capacity, kind).filter(|_| units > 0.0) else { return };
         let mut buckets = self.buckets.lock().expect("no panic while held");
         let bucket = buckets.entry((bound.id, kind)).or_insert_with(|| full(rate, now_ms));
         bucket.refill(rate, now_ms);
@@ -108,11 +119,11 @@ fn full(rate: f64, now_ms: u64) -> Bucket {
 }
 
 fn of_table(table: &TableDocument) -> Bound<'_> {
-    Bound { id: table.incarnation, capacity: &table.capacity, index: None }
+    Bound { id: table.incarnation, capacity: table.local_capacity(), index: None }
 }
 
-fn of_index(index: &Index) -> Bound<'_> {
-    Bound { id: index.id, capacity: &index.capacity, index: Some(&index.name) }
+fn of_index<'a>(table: &TableDocument, index: &'a Index) -> Bound<'a> {
+    Bound { id: index.id, capacity: table.local_index_capacity(index), index: Some(&index.name) }
 }
 
 /// Units a second; `None`: not bounded.
@@ -159,7 +170,10 @@ fn throttled(bound: &Bound<'_>, kind: Kind, table_arn: &str) -> ApiError {
              with the UpdateTable API",
         ),
     };
-    ApiError { throttling: vec![ThrottlingReason { reason, resource }], ..ApiError::new(code, message) }
+    ApiError {
+        throttling: vec![ThrottlingReason { reason: reason.into(), resource }],
+        ..ApiError::new(code, message)
+    }
 }
 
 #[cfg(test)]

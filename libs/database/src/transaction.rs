@@ -4,33 +4,75 @@
 //! decides its part on what is committed, and one engine commit carries them all. A partition that only checks a
 //! condition takes part like the others: its epoch is checked with theirs.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod holds;
+mod token;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tradewind_engine::{Documents, Engine, Error, PartitionCommit, Row, Space};
+use tokio::time::Instant;
+use tradewind_engine::{Documents, Engine, Error, PartitionCommit};
 use tradewind_model::PartitionId;
 use tradewind_wire::ApiError;
 use tradewind_wire::error::{CancellationReason, Code};
 use tradewind_wire::request::item::{TableRef, TransactAction, TransactWrite, TransactWriteItems};
 use tradewind_wire::response::item::{Capacity, TransactWriteOutput};
 
+use uuid::Uuid;
+
+use self::Uncommitted::{InDoubt, NotDone};
+use self::holds::{HeldParts, hold, release, release_but, release_unchanged};
+pub(crate) use self::token::Token;
+use self::token::{Turn, is_of_tokens};
 use crate::capacity;
+use crate::cluster::RequestId;
 use crate::item;
+use crate::key_paths;
 use crate::partition::decide::{Action, Write};
 use crate::partition::group::{Answer, Group, Op, Refusals, Written};
-use crate::partition::owner::{Held, explain, read_items};
+use crate::partition::owner::{explain, read_items};
 use crate::partition::state::State;
 use crate::read::merge_capacity;
 use crate::region::Database;
 use crate::table::Table;
+use crate::table::document::TableDocument;
 use crate::write::{collection_metrics, cost};
-
-/// A repeated ClientRequestToken is known for this long. (API reference, TransactWriteItems.)
-const TOKEN_MS: u64 = 10 * 60 * 1000;
 
 /// What the items of one request may have together. (API reference, TransactWriteItems.)
 const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Attempts that need no patience: a turn was another's, or a partition was opened again.
+const ATTEMPTS: u32 = 10;
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why an attempt was not the last.
+enum Missed {
+    /// Nothing was done, or what was done will show.
+    Again(ApiError),
+    Stop(ApiError),
+}
+
+/// Why nothing could be decided.
+enum Undecided {
+    Error(ApiError),
+    /// What was read shows that this partition has another owner.
+    Behind(PartitionId),
+}
+
+impl From<ApiError> for Undecided {
+    fn from(error: ApiError) -> Undecided {
+        Undecided::Error(error)
+    }
+}
+
+/// Why nothing is known to be committed.
+enum Uncommitted {
+    NotDone(Missed),
+    InDoubt(ApiError),
+}
 
 /// An action, with the table it is about, ready to be decided.
 pub(crate) struct Part<E> {
@@ -72,6 +114,7 @@ impl<E: Engine + Documents> Database<E> {
         let mut parts = Vec::with_capacity(count);
         let mut distinct = HashSet::new();
         for (at, (action, table)) in actions.into_iter().zip(tables).enumerate() {
+            check_key_paths(&action, &table.document())?;
             let part = part(action, table).map_err(|error| canceled_by(error, at, count))?;
             if !distinct.insert(part.write.key.stored(part.table.document().incarnation)) {
                 return Err(ApiError::validation(
@@ -92,26 +135,89 @@ impl<E: Engine + Documents> Database<E> {
         token: Option<&Token>,
     ) -> Result<Outcome, ApiError> {
         parts.iter().try_for_each(|part| self.admit_write(&part.table.document()))?;
-        let held = hold(parts).await?;
+        let request = token.map_or_else(|| *Uuid::new_v4().as_bytes(), Token::request);
+        let deadline = Instant::now() + self.shared.cluster.patience();
+        let (mut doubtful, mut pause) = (None, FIRST_PAUSE);
+        for attempt in 1.. {
+            let cause = match self.attempt(parts, token, request, &mut doubtful).await {
+                Ok(outcome) => return Ok(self.charged(parts, outcome)),
+                Err(Missed::Stop(error)) => return Err(error),
+                Err(Missed::Again(cause)) => cause,
+            };
+            if attempt >= ATTEMPTS && Instant::now() + pause >= deadline {
+                let unknown = "It is not known whether the transaction was done";
+                return Err(doubtful.map_or(cause, |_| ApiError::internal(unknown)));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    fn charged(&self, parts: &[Part<E>], outcome: Outcome) -> Outcome {
+        if let Outcome::Committed(written) = &outcome {
+            parts.iter().zip(written).for_each(|(part, written)| {
+                let document = part.table.document();
+                self.charge(&document, || cost(&document, &part.write.key, written, true));
+            });
+        }
+        outcome
+    }
+
+    /// `doubtful`: what an earlier attempt wrote, if its commit has happened after all. That has shown by the time its
+    /// partitions are held again.
+    async fn attempt(
+        &self,
+        parts: &[Part<E>],
+        token: Option<&Token>,
+        request: RequestId,
+        doubtful: &mut Option<Vec<Written>>,
+    ) -> Result<Outcome, Missed> {
+        let held = hold(parts, request).await?;
+        let turn = match token {
+            Some(token) => match self.turn(token).await {
+                Ok(turn) => Some((token, turn)),
+                Err(error) => return Err(self.give_up(held, error).await),
+            },
+            None => None,
+        };
         match self.decide(parts, &held, token).await {
-            Ok((groups, outcome @ Outcome::Committed(_))) => {
-                self.commit(held, groups, token).await?;
-                if let Outcome::Committed(written) = &outcome {
-                    parts.iter().zip(written).for_each(|(part, written)| {
-                        let document = part.table.document();
-                        self.charge(&document, || cost(&document, &part.write.key, written, true));
-                    });
+            Ok((groups, outcome @ Outcome::Committed(_))) => match self.commit(held, groups, turn).await {
+                Ok(()) => Ok(outcome),
+                Err(InDoubt(cause)) => {
+                    if let (Outcome::Committed(written), Some(_)) = (outcome, token) {
+                        *doubtful = Some(written);
+                        return Err(Missed::Again(cause));
+                    }
+                    Err(Missed::Stop(cause))
                 }
-                Ok(outcome)
-            }
+                Err(NotDone(missed)) => Err(missed),
+            },
             Ok((_, outcome)) => {
-                release_unchanged(held);
-                Ok(outcome)
+                release_unchanged(held).await;
+                // Nothing was committed that would check whether what was read is another owner's past.
+                if !self.shared.cluster.holds_lease() {
+                    return Err(Missed::Again(ApiError::unavailable("this node has lost its lease")));
+                }
+                match (outcome, doubtful.take()) {
+                    (Outcome::Repeated, Some(written)) => Ok(Outcome::Committed(written)),
+                    (outcome, _) => Ok(outcome),
+                }
             }
-            Err(error) => {
-                release_unchanged(held);
-                Err(error)
+            Err(Undecided::Error(error)) => Err(self.give_up(held, error).await),
+            Err(Undecided::Behind(partition)) => {
+                release_but(held, partition).await;
+                Err(Missed::Again(ApiError::unavailable("a partition has another owner; try again")))
             }
+        }
+    }
+
+    /// After what could not be read. Whoever may wait tries again.
+    async fn give_up(&self, held: HeldParts, error: ApiError) -> Missed {
+        release_unchanged(held).await;
+        match error.code == Code::InternalServerError && !self.shared.alone {
+            true => Missed::Again(error),
+            false => Missed::Stop(error),
         }
     }
 
@@ -119,9 +225,9 @@ impl<E: Engine + Documents> Database<E> {
     async fn decide(
         &self,
         parts: &[Part<E>],
-        held: &BTreeMap<PartitionId, Held>,
+        held: &HeldParts,
         token: Option<&Token>,
-    ) -> Result<(Vec<(Option<PartitionCommit>, State)>, Outcome), ApiError> {
+    ) -> Result<(Vec<(Option<PartitionCommit>, State)>, Outcome), Undecided> {
         // Asked while the partitions are held: a request with the same token is either through or waits for them.
         if let Some(token) = token
             && self.known_token(token).await?
@@ -137,8 +243,11 @@ impl<E: Engine + Documents> Database<E> {
             let op = Op::Transact(here.iter().map(|at| parts[*at].write.clone()).collect());
             let current = read_items(&*self.shared.engine, &held.table, std::slice::from_ref(&op)).await;
             let current: HashMap<_, _> = current.map_err(|error| explain(&error))?;
+            if held.state.is_behind(&current) {
+                return Err(Undecided::Behind(*id));
+            }
             let mut group = Group::new(&held.table, self.region(), now_ms, &held.state, current);
-            match group.take(op) {
+            match group.take(&op) {
                 Answer::Transacted(Ok(written)) => {
                     here.into_iter().zip(written).for_each(|(at, written)| slots[at] = Some(written));
                 }
@@ -160,55 +269,40 @@ impl<E: Engine + Documents> Database<E> {
     /// One commit for all. Every partition takes part, so that each one's epoch is checked.
     async fn commit(
         &self,
-        held: BTreeMap<PartitionId, Held>,
+        held: HeldParts,
         groups: Vec<(Option<PartitionCommit>, State)>,
-        token: Option<&Token>,
-    ) -> Result<(), ApiError> {
+        turn: Option<(&Token, Turn)>,
+    ) -> Result<(), Uncommitted> {
         let (commits, states): (Vec<_>, Vec<_>) = groups.into_iter().unzip();
-        let mut batch: Vec<_> = commits
-            .into_iter()
-            .zip(&states)
-            .map(|(commit, state)| commit.unwrap_or_else(|| nothing(state)))
-            .collect();
-        if let (Some(token), Some(first)) = (token, batch.first_mut()) {
-            first.rows.push(token.row(self.shared.clock.now_ms()));
-        }
-        match self.shared.engine.commit(batch).await {
+        let parts = commits.into_iter().zip(&states);
+        let mut batch: Vec<_> =
+            parts.map(|(commit, state)| commit.unwrap_or_else(|| nothing(state))).collect();
+        batch.extend(turn.map(|(token, turn)| token.commit(&turn, self.shared.clock.now_ms())));
+        let error = match self.shared.engine.commit(batch).await {
             Ok(()) => {
-                held.into_values().zip(states).for_each(|(held, state)| held.release(Some(state)));
-                Ok(())
+                release(held.into_values().zip(states.into_iter().map(Some))).await;
+                return Ok(());
             }
-            Err(error @ Error::Unavailable(_)) => {
-                release_unchanged(held);
-                Err(explain(&error))
-            }
-            Err(error) => {
-                held.into_values().for_each(|held| held.release(None));
-                Err(explain(&error))
-            }
-        }
-    }
-
-    /// Whether a request with this token has been carried out.
-    pub(crate) async fn known_token(&self, token: &Token) -> Result<bool, ApiError> {
-        let now_ms = self.shared.clock.now_ms();
-        let (key, before) = (token.key(now_ms), token.key(now_ms.saturating_sub(TOKEN_MS)));
-        let rows = self.shared.engine.read(Space::Tokens, &[&key, &before]).await;
-        let rows = rows.map_err(|error| explain(&error))?;
-        let Some((at_ms, digest)) = rows.into_iter().flatten().find_map(|row| decode_token(&row)) else {
-            return Ok(false);
+            Err(error) => error,
         };
-        if at_ms + TOKEN_MS < now_ms {
-            return Ok(false);
+        let cause = explain(&error);
+        match error {
+            Error::Unavailable(_) => {
+                release_unchanged(held).await;
+                Err(NotDone(if self.shared.alone { Missed::Stop(cause) } else { Missed::Again(cause) }))
+            }
+            Error::Fenced { partition, .. } => {
+                release_but(held, partition).await;
+                if !is_of_tokens(partition) {
+                    self.shared.cluster.suspect();
+                }
+                Err(NotDone(Missed::Again(cause)))
+            }
+            Error::Unknown(_) | Error::Corrupt(_) => {
+                release(held.into_values().map(|part| (part, None))).await;
+                Err(InDoubt(cause))
+            }
         }
-        if digest != token.digest {
-            return Err(ApiError::new(
-                Code::IdempotentParameterMismatch,
-                "The request uses the same client token as a previous, but non-identical request. Do not reuse a client \
-                 token with different requests, unless the requests are identical",
-            ));
-        }
-        Ok(true)
     }
 
     /// The items as they are, for a request that was carried out before.
@@ -253,7 +347,17 @@ impl<E: Engine + Documents> Database<E> {
     }
 }
 
-fn part<E: Engine>(action: TransactWrite, table: Arc<Table<E>>) -> Result<Part<E>, ApiError> {
+/// What no item could make right refuses the request as a whole.
+fn check_key_paths(action: &TransactWrite, table: &TableDocument) -> Result<(), ApiError> {
+    if let TransactAction::Update { update, .. } = &action.action
+        && item::check_update_names(table, update.attribute_names()).is_ok()
+    {
+        key_paths::check_update(table, Some(update))?;
+    }
+    key_paths::check_condition(table, action.condition.as_ref())
+}
+
+fn part<E: Engine + Documents>(action: TransactWrite, table: Arc<Table<E>>) -> Result<Part<E>, ApiError> {
     let document = table.document();
     let (key, act) = match action.action {
         TransactAction::Put { item } => (item::check_put(&document, item.as_ref())?, Action::Put(item)),
@@ -275,37 +379,9 @@ fn part<E: Engine>(action: TransactWrite, table: Arc<Table<E>>) -> Result<Part<E
     Ok(Part { named: action.table, table, write })
 }
 
-fn partition<E: Engine>(part: &Part<E>) -> PartitionId {
+fn partition<E: Engine + Documents>(part: &Part<E>) -> PartitionId {
     let document = part.table.document();
     document.partition_id(document.partitions[part.table.position(part.write.key.hash())].number)
-}
-
-/// In the order of (incarnation, partition), which is the same for everybody.
-async fn hold<E: Engine>(parts: &[Part<E>]) -> Result<BTreeMap<PartitionId, Held>, ApiError> {
-    let wanted: BTreeMap<_, _> = parts.iter().map(|part| (partition(part), part)).collect();
-    let mut held = BTreeMap::new();
-    for (id, part) in wanted {
-        let owner = part.table.owner(part.table.position(part.write.key.hash())).await;
-        let one = match owner {
-            Ok(owner) => owner.hold().await,
-            Err(error) => Err(error),
-        };
-        match one {
-            Ok(one) => held.insert(id, one),
-            Err(error) => {
-                release_unchanged(held);
-                return Err(error);
-            }
-        };
-    }
-    Ok(held)
-}
-
-fn release_unchanged(held: BTreeMap<PartitionId, Held>) {
-    for held in held.into_values() {
-        let state = held.state.clone();
-        held.release(Some(state));
-    }
 }
 
 /// A commit that only checks the partition's epoch and sequence.
@@ -336,7 +412,7 @@ pub(crate) fn canceled(refusals: Refusals) -> ApiError {
             .into_iter()
             .map(|refused| match refused {
                 Some(refused) => CancellationReason {
-                    code: Some(reason(refused.error.code)),
+                    code: Some(reason(refused.error.code).into()),
                     message: Some(refused.error.message),
                     item: refused.error.item,
                 },
@@ -360,57 +436,6 @@ pub(crate) fn canceled_by(error: ApiError, at: usize, count: usize) -> ApiError 
     }
     let mut reasons = vec![CancellationReason::default(); count];
     reasons[at] =
-        CancellationReason { code: Some("ValidationError"), message: Some(error.message), item: None };
+        CancellationReason { code: Some("ValidationError".into()), message: Some(error.message), item: None };
     ApiError::transaction_canceled(reasons)
-}
-
-impl<E: Engine + Documents> Database<E> {
-    /// Removes tokens that nobody asks for any more, in whole pieces.
-    pub(crate) async fn trim_tokens(&self) -> Result<(), ApiError> {
-        let kept_from = piece(self.shared.clock.now_ms().saturating_sub(TOKEN_MS));
-        loop {
-            let mut oldest = None;
-            let first = |key: &[u8], _: &[u8]| {
-                oldest = key.get(..8).map(<[u8]>::to_vec);
-                false
-            };
-            let read = self.shared.engine.range(Space::Tokens, &[0][..]..&kept_from[..], false, first).await;
-            read.map_err(|error| explain(&error))?;
-            let Some(oldest) = oldest else { return Ok(()) };
-            self.shared.engine.clear(Space::Tokens, &oldest).await.map_err(|error| explain(&error))?;
-        }
-    }
-}
-
-/// What the keys of tokens begin with that were used at this time.
-fn piece(at_ms: u64) -> [u8; 8] {
-    (at_ms / TOKEN_MS).to_be_bytes()
-}
-
-/// A ClientRequestToken and what it was used for.
-///
-/// ```text
-/// key    time:8 (in ten minutes)  token        value   time:8 (Unix ms)  digest:16
-/// ```
-///
-/// A token that is known lies in this piece of time or the one before; older pieces go as a whole.
-pub(crate) struct Token {
-    pub name: String,
-    pub digest: u128,
-}
-
-impl Token {
-    fn key(&self, at_ms: u64) -> Bytes {
-        [&piece(at_ms)[..], self.name.as_bytes()].concat().into()
-    }
-
-    fn row(&self, now_ms: u64) -> Row {
-        let value = [&now_ms.to_be_bytes()[..], &self.digest.to_be_bytes()].concat();
-        Row { space: Space::Tokens, key: self.key(now_ms), value: Some(value.into()) }
-    }
-}
-
-fn decode_token(value: &[u8]) -> Option<(u64, u128)> {
-    let at_ms = u64::from_be_bytes(value.get(..8)?.try_into().ok()?);
-    Some((at_ms, u128::from_be_bytes(value.get(8..24)?.try_into().ok()?)))
 }

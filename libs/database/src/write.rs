@@ -14,6 +14,7 @@ use tradewind_wire::response::item::{BatchWriteOutput, Capacity, CollectionMetri
 
 use crate::capacity;
 use crate::item;
+use crate::key_paths;
 use crate::partition::decide::{Action, Refusal, Write};
 use crate::partition::group::{Answer, Op, Written};
 use crate::region::Database;
@@ -24,6 +25,7 @@ impl<E: Engine + Documents> Database<E> {
     pub async fn put_item(&self, request: PutItem) -> Result<WriteOutput, ApiError> {
         let table = self.find(&request.table)?;
         let key = item::check_put(&table.document(), request.item.as_ref())?;
+        key_paths::check_condition(&table.document(), request.condition.as_ref())?;
         let write = write(key, Action::Put(request.item), request.condition, request.returns);
         self.write_one(&request.table, &table, write, request.returns, None).await
     }
@@ -35,6 +37,8 @@ impl<E: Engine + Documents> Database<E> {
         if let Some(update) = &request.update {
             item::check_update_names(&document, update.attribute_names())?;
         }
+        key_paths::check_update(&document, request.update.as_ref())?;
+        key_paths::check_condition(&document, request.condition.as_ref())?;
         let touched = request.update.clone().filter(|_| {
             matches!(request.returns.values, ReturnValues::UpdatedOld | ReturnValues::UpdatedNew)
         });
@@ -46,6 +50,7 @@ impl<E: Engine + Documents> Database<E> {
     pub async fn delete_item(&self, request: DeleteItem) -> Result<WriteOutput, ApiError> {
         let table = self.find(&request.table)?;
         let key = item::key_of_key(&table.document(), request.key.as_ref())?;
+        key_paths::check_condition(&table.document(), request.condition.as_ref())?;
         let write = write(key, Action::Delete, request.condition, request.returns);
         self.write_one(&request.table, &table, write, request.returns, None).await
     }
@@ -160,7 +165,7 @@ fn check_batch(table: &TableDocument, writes: Vec<BatchWrite>) -> Result<Vec<Wri
     Ok(checked)
 }
 
-async fn write_all<E: Engine>(
+async fn write_all<E: Engine + Documents>(
     table: &Arc<Table<E>>,
     writes: Vec<Write>,
 ) -> Result<(Capacity, Vec<ItemKey>), ApiError> {

@@ -116,6 +116,7 @@ fn heartbeat(source: Source) -> Arrival {
         changes: Vec::new(),
         watermark: Hlc::ZERO,
         seen: Default::default(),
+        generation: 0,
     }
 }
 
@@ -165,12 +166,12 @@ async fn an_index_of_the_same_name_with_other_keys_is_another() {
         })
     };
     ask(&here, Operation::UpdateTable, index("customer")).await.unwrap();
-    there.adopt_settings(&document(&here)).await.unwrap();
+    there.adopt(here.region(), &document(&here)).await.unwrap();
     let delete = json!({"TableName": "orders", "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "by-place"}}]});
     ask(&here, Operation::UpdateTable, delete).await.unwrap();
     ask(&here, Operation::UpdateTable, index("city")).await.unwrap();
     let before = document(&there).indexes[0].clone();
-    there.adopt_settings(&document(&here)).await.unwrap();
+    there.adopt(here.region(), &document(&here)).await.unwrap();
     let after = document(&there).indexes[0].clone();
     assert_eq!(after.hash[0].name, "city");
     assert_eq!(after.status, IndexStatus::Backfilling);
@@ -261,7 +262,7 @@ async fn a_dropped_table_has_no_owner_left() {
     deleted.unwrap();
     for position in 0..table.partition_count() {
         match table.owner(position).await {
-            Ok(owner) => assert!(owner.hold().await.is_err(), "its task has ended"),
+            Ok(owner) => assert!(!owner.is_running(), "its task has ended"),
             Err(error) => assert_eq!(error.code, Code::ResourceNotFound),
         }
     }

@@ -7,11 +7,12 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tradewind_model::{PartitionId, Sequence};
+use tradewind_model::{Incarnation, PartitionId, Sequence};
 
-use crate::{Batch, Document, Documents, Engine, Error, Opened, Space};
+use crate::{Batch, Document, Documents, Engine, Error, Member, Members, MembersError, Opened, Space};
 
 /// What happens to one write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +37,7 @@ struct Plan {
     opens: VecDeque<WriteFault>,
     documents: VecDeque<WriteFault>,
     reads_fail: bool,
+    members_fail: bool,
 }
 
 impl Faults {
@@ -54,9 +56,14 @@ impl Faults {
         self.plan().documents.extend(faults);
     }
 
-    /// While set, every read, range, list, `changes` and `kept` is unavailable.
+    /// While set, every read, range, list, `peek`, `changes`, `kept` and `generation` is unavailable.
     pub fn fail_reads(&self, fail: bool) {
         self.plan().reads_fail = fail;
+    }
+
+    /// While set, no lease can be renewed or given up.
+    pub fn fail_members(&self, fail: bool) {
+        self.plan().members_fail = fail;
     }
 
     /// True when every planned fault has happened.
@@ -75,6 +82,10 @@ impl Faults {
 
     fn check_read(&self) -> Result<(), Error> {
         if self.plan().reads_fail { Err(refused()) } else { Ok(()) }
+    }
+
+    fn check_members(&self) -> Result<(), Error> {
+        if self.plan().members_fail { Err(refused()) } else { Ok(()) }
     }
 }
 
@@ -123,6 +134,11 @@ impl<E: Engine> Engine for Faulty<E> {
         inject(self.faults.next(|plan| &mut plan.opens), move || self.inner.open(partition))
     }
 
+    async fn peek(&self, partition: PartitionId) -> Result<Opened, Error> {
+        self.faults.check_read()?;
+        self.inner.peek(partition).await
+    }
+
     async fn read(&self, space: Space, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, Error> {
         self.faults.check_read()?;
         self.inner.read(space, keys).await
@@ -163,6 +179,10 @@ impl<E: Engine> Engine for Faulty<E> {
         self.inner.trim(before_ms)
     }
 
+    fn place(&self, incarnation: Incarnation, last_hashes: &[(u32, u64)]) {
+        self.inner.place(incarnation, last_hashes);
+    }
+
     fn clear(&self, space: Space, prefix: &[u8]) -> impl Future<Output = Result<(), Error>> + Send {
         self.inner.clear(space, prefix)
     }
@@ -188,5 +208,22 @@ impl<E: Documents> Documents for Faulty<E> {
     ) -> impl Future<Output = Result<Option<u64>, Error>> + Send {
         let fault = self.faults.next(|plan| &mut plan.documents);
         inject(fault, move || self.inner.compare_and_set(collection, name, expected, body))
+    }
+
+    async fn generation(&self, collection: &str) -> Result<u64, Error> {
+        self.faults.check_read()?;
+        self.inner.generation(collection).await
+    }
+}
+
+impl<E: Members> Members for Faulty<E> {
+    async fn renew(&self, group: &str, member: &Member, ttl: Duration) -> Result<Vec<Member>, MembersError> {
+        self.faults.check_members()?;
+        self.inner.renew(group, member, ttl).await
+    }
+
+    async fn leave(&self, group: &str, member: &Member) -> Result<(), Error> {
+        self.faults.check_members()?;
+        self.inner.leave(group, member).await
     }
 }

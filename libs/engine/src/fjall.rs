@@ -31,8 +31,9 @@ pub use settings::Settings;
 
 use crate::bounds::{assert_document, assert_well_formed};
 use crate::{Batch, Clock, Document, Documents, Engine, Error, Opened, Space};
-use catalogue::document_key;
+use catalogue::{document_key, generation_key};
 use committer::Committer;
+use counters::Counter;
 use directory::Directory;
 use free_space::FreeSpace;
 use group::Request;
@@ -129,6 +130,12 @@ impl Engine for FjallEngine {
         self.ask(move |done| Request::Open { partition, done })
     }
 
+    fn peek(&self, partition: PartitionId) -> impl Future<Output = Result<Opened, Error>> + Send {
+        let opened =
+            |counter: Counter| Opened { epoch: counter.epoch, next: counter.next, max_hlc: counter.max_hlc };
+        ready(self.tables.counter(partition).map(opened))
+    }
+
     fn read(
         &self,
         space: Space,
@@ -199,7 +206,12 @@ impl Documents for FjallEngine {
     ) -> impl Future<Output = Result<Option<u64>, Error>> + Send {
         assert_document(collection, name);
         let (key, body) = (document_key(collection, name), body.map(<[u8]>::to_vec));
-        self.ask(move |done| Request::Document { key, expected, body, done })
+        let generation = generation_key(collection);
+        self.ask(move |done| Request::Document { key, generation, expected, body, done })
+    }
+
+    fn generation(&self, collection: &str) -> impl Future<Output = Result<u64, Error>> + Send {
+        ready(self.tables.generation(collection))
     }
 }
 

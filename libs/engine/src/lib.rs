@@ -6,6 +6,7 @@
 mod bounds;
 pub mod faults;
 pub mod fjall;
+mod members;
 pub mod memory;
 pub mod suite;
 
@@ -14,7 +15,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tradewind_model::{Epoch, PartitionId, Sequence};
+use tradewind_model::{Epoch, Incarnation, PartitionId, Sequence};
+
+pub use bounds::{assert_document, assert_well_formed};
+pub use members::{Member, Members, MembersError};
 
 /// Unix milliseconds, which the engine only compares with those it got before: it decides in which piece of the log a
 /// change is kept, so that [`Engine::trim`] can drop whole pieces. It may go back; the log's order does not.
@@ -134,6 +138,10 @@ pub trait Engine: Send + Sync + 'static {
     /// A partition never seen before starts at epoch 1, sequence 1 and clock 0.
     fn open(&self, partition: PartitionId) -> impl Future<Output = Result<Opened, Error>> + Send;
 
+    /// What [`Engine::open`] would answer, as committed, without taking the partition over: the epoch is that of its
+    /// present owner, 0 if nobody ever opened it.
+    fn peek(&self, partition: PartitionId) -> impl Future<Output = Result<Opened, Error>> + Send;
+
     /// The values of `keys`, in their order, all from one state.
     fn read(
         &self,
@@ -171,6 +179,11 @@ pub trait Engine: Send + Sync + 'static {
     /// the clock the engine was opened with). What is left may begin earlier than asked, never later.
     fn trim(&self, before_ms: u64) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// Tells which hashes lie in which partition of a table: partition numbers with their last hash, ascending. In
+    /// [`Space::Items`] keys are the incarnation and eight bytes of hash before all else. Nobody has to call it; an engine
+    /// over several databases that was told asks one of them for an item, and all of them otherwise.
+    fn place(&self, _incarnation: Incarnation, _last_hashes: &[(u32, u64)]) {}
+
     /// Removes every row whose key begins with `prefix` (a dropped table or index). Not atomic: readers may see a part;
     /// it is meant for keys nobody asks for any more, and may be called again after a crash. An empty prefix means all.
     fn clear(&self, space: Space, prefix: &[u8]) -> impl Future<Output = Result<(), Error>> + Send;
@@ -180,12 +193,12 @@ pub trait Engine: Send + Sync + 'static {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Document {
     pub revision: u64,
-    /// JSON.
+    /// JSON. It comes back with the same meaning; white space and the order of an object's names may differ.
     pub body: Vec<u8>,
 }
 
 /// The catalogue: few small JSON documents by collection and name, changed by compare-and-set. Durable before visible,
-/// like a commit. Collections have no zero byte in their names.
+/// like a commit. Neither collections nor documents have a zero byte in their names.
 pub trait Documents: Send + Sync + 'static {
     fn get(
         &self,
@@ -206,4 +219,8 @@ pub trait Documents: Send + Sync + 'static {
         expected: Option<u64>,
         body: Option<&[u8]>,
     ) -> impl Future<Output = Result<Option<u64>, Error>> + Send;
+
+    /// Grows with every set and removal in the collection and never goes back, so that a copy of the collection is still
+    /// good while this stays what it was before the copy was made. 0 if nothing was ever set.
+    fn generation(&self, collection: &str) -> impl Future<Output = Result<u64, Error>> + Send;
 }

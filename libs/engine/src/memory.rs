@@ -9,12 +9,16 @@ use std::collections::BTreeMap;
 use std::future::{Future, ready};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tradewind_model::{Epoch, PartitionId, Sequence};
 
 use crate::bounds::{assert_document, assert_well_formed};
-use crate::{Batch, Clock, Document, Documents, Engine, Error, Opened, PartitionCommit, Space};
+use crate::{
+    Batch, Clock, Document, Documents, Engine, Error, Member, Members, MembersError, Opened, PartitionCommit,
+    Space,
+};
 
 /// Changes are kept by the hour, as on a real disk.
 const HOUR_MS: u64 = 3_600_000;
@@ -29,6 +33,10 @@ struct State {
     partitions: BTreeMap<PartitionId, Partition>,
     documents: BTreeMap<(String, String), Document>,
     revision: u64,
+    /// By collection: the revision of its newest change.
+    generations: BTreeMap<String, u64>,
+    /// By group and name: the member, and when its lease ends.
+    members: BTreeMap<(String, String), (Member, u64)>,
     /// The hour of the newest change: later ones are never filed under an earlier hour.
     newest_hour: u64,
 }
@@ -137,6 +145,7 @@ impl State {
             return None;
         }
         self.revision += 1;
+        self.generations.insert(key.0.clone(), self.revision);
         match body {
             Some(body) => {
                 self.documents.insert(key, Document { revision: self.revision, body: body.to_vec() })
@@ -144,6 +153,28 @@ impl State {
             None => self.documents.remove(&key),
         };
         Some(self.revision)
+    }
+
+    fn renew(
+        &mut self,
+        group: &str,
+        member: &Member,
+        now_ms: u64,
+        until_ms: u64,
+    ) -> Result<Vec<Member>, MembersError> {
+        self.members.retain(|_, (_, until_ms)| *until_ms > now_ms);
+        let key = (group.to_owned(), member.name.clone());
+        if let Some((other, _)) = self.members.get(&key).filter(|(other, _)| other.id != member.id) {
+            let (name, address) = (other.name.clone(), other.address.clone());
+            return Err(MembersError::NameTaken { name, address });
+        }
+        self.members.insert(key, (member.clone(), until_ms));
+        let of_group = self.members.iter().filter(|((of, _), _)| of == group);
+        Ok(of_group.map(|(_, (member, _))| member.clone()).collect())
+    }
+
+    fn leave(&mut self, group: &str, member: &Member) {
+        self.members.retain(|(of, _), (other, _)| of != group || other.id != member.id);
     }
 }
 
@@ -193,6 +224,12 @@ impl MemoryEngine {
 impl Engine for MemoryEngine {
     fn open(&self, partition: PartitionId) -> impl Future<Output = Result<Opened, Error>> + Send {
         ready(Ok(self.state().open(partition)))
+    }
+
+    fn peek(&self, partition: PartitionId) -> impl Future<Output = Result<Opened, Error>> + Send {
+        let state = self.state();
+        let Partition { epoch, next, max_hlc, .. } = state.partitions.get(&partition).unwrap_or(&UNSEEN);
+        ready(Ok(Opened { epoch: *epoch, next: *next, max_hlc: *max_hlc }))
     }
 
     fn read(
@@ -279,5 +316,27 @@ impl Documents for MemoryEngine {
         assert_document(collection, name);
         let key = (collection.to_owned(), name.to_owned());
         ready(Ok(self.state().compare_and_set(key, expected, body)))
+    }
+
+    fn generation(&self, collection: &str) -> impl Future<Output = Result<u64, Error>> + Send {
+        ready(Ok(self.state().generations.get(collection).copied().unwrap_or(0)))
+    }
+}
+
+impl Members for MemoryEngine {
+    fn renew(
+        &self,
+        group: &str,
+        member: &Member,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<Vec<Member>, MembersError>> + Send {
+        let now_ms = (self.clock)();
+        let until_ms = now_ms + ttl.as_millis() as u64;
+        ready(self.state().renew(group, member, now_ms, until_ms))
+    }
+
+    fn leave(&self, group: &str, member: &Member) -> impl Future<Output = Result<(), Error>> + Send {
+        self.state().leave(group, member);
+        ready(Ok(()))
     }
 }

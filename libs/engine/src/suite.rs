@@ -6,17 +6,19 @@
 pub mod commits;
 pub mod documents;
 pub mod logs;
+pub mod members;
 pub mod model;
 pub mod reads;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tradewind_model::{Epoch, Incarnation, PartitionId, Sequence};
 
-use crate::{Clock, Documents, Engine, PartitionCommit, Row, Space};
+use crate::{Clock, Documents, Engine, Members, PartitionCommit, Row, Space};
 
 /// An engine under test, with nothing in it yet.
 pub trait Subject: Send {
@@ -29,6 +31,12 @@ pub trait Subject: Send {
 
     /// The clock the engine was opened with.
     fn clock(&self) -> &ManualClock;
+
+    /// Lets so much time pass on the clock that leases are measured by.
+    fn pass(&self, time: Duration) -> impl Future<Output = ()> + Send {
+        self.clock().set(self.clock().now() + time.as_millis() as u64);
+        ready(())
+    }
 }
 
 /// Stands still until it is set.
@@ -44,6 +52,10 @@ impl Default for ManualClock {
 impl ManualClock {
     pub fn set(&self, unix_ms: u64) {
         self.0.store(unix_ms, SeqCst);
+    }
+
+    pub fn now(&self) -> u64 {
+        self.0.load(SeqCst)
     }
 
     pub fn clock(&self) -> Clock {
@@ -66,6 +78,7 @@ pub async fn run_all<S: Subject>(make: impl AsyncFn() -> S) {
     commits::of_rows_with_one_key_the_last_counts(&mut make().await).await;
     commits::the_clock_of_a_partition_never_goes_back(&mut make().await).await;
     commits::a_batch_without_rows_only_checks(&mut make().await).await;
+    commits::a_peek_takes_nothing_over(&mut make().await).await;
     reads::many_are_answered_in_their_order(&mut make().await).await;
     reads::one_read_sees_one_state(&mut make().await).await;
     reads::one_range_sees_one_state(&mut make().await).await;
@@ -86,6 +99,20 @@ pub async fn run_all<S: Subject>(make: impl AsyncFn() -> S) {
     documents::a_revision_is_never_given_twice(&mut make().await).await;
     documents::a_collection_lists_its_own_by_name(&mut make().await).await;
     documents::of_two_that_set_at_once_one_wins(&mut make().await).await;
+    documents::a_generation_grows_with_every_change(&mut make().await).await;
+    documents::any_json_comes_back_with_its_meaning(&mut make().await).await;
+}
+
+/// Runs every check of [`Members`] on a subject of its own.
+pub async fn run_members<S: Subject>(make: impl AsyncFn() -> S)
+where
+    S::Engine: Members,
+{
+    members::the_living_are_listed_by_name(&mut make().await).await;
+    members::a_lease_ends_by_itself(&mut make().await).await;
+    members::a_name_has_one_life_at_a_time(&mut make().await).await;
+    members::who_leaves_is_gone_at_once(&mut make().await).await;
+    members::groups_are_apart(&mut make().await).await;
 }
 
 pub fn partition(number: u32) -> PartitionId {

@@ -42,6 +42,7 @@ impl Subject for FaultySubject {
 #[tokio::test]
 async fn without_a_plan_the_wrapper_keeps_the_contract() {
     suite::run_all(async || FaultySubject::new()).await;
+    suite::run_members(async || FaultySubject::new()).await;
 }
 
 /// Commits one row and one change under the fault, and answers what happened and whether it is there.
@@ -118,6 +119,8 @@ async fn reads_fail_while_they_are_told_to() {
     assert!(unavailable(engine.range(Space::Items, b"a"..b"b", false, |_, _| true).await.err()));
     assert!(unavailable(engine.changes(owner.partition, Sequence::ZERO, 1, 1).await.err()));
     assert!(unavailable(engine.kept(owner.partition).await.err()));
+    assert!(unavailable(engine.peek(owner.partition).await.err()));
+    assert!(unavailable(engine.generation("tables").await.err()));
     assert!(unavailable(engine.get("tables", "a").await.err()));
     assert!(unavailable(engine.list("tables").await.err()));
     subject.faults.fail_reads(false);

@@ -9,3 +9,8 @@ use tradewind_engine::suite;
 async fn the_memory_engine_keeps_the_contract() {
     suite::run_all(async || subject::MemorySubject::new()).await;
 }
+
+#[tokio::test]
+async fn the_memory_engine_keeps_leases() {
+    suite::run_members(async || subject::MemorySubject::new()).await;
+}

@@ -10,7 +10,7 @@ use crate::constant::Constant;
 use crate::path::Path;
 
 /// A condition or filter. The parser bounds its nesting; whoever else builds one does so too.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Condition {
     All(Vec<Condition>),
     Any(Vec<Condition>),
@@ -27,7 +27,7 @@ pub enum Condition {
     Contains(Operand, Operand),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Comparator {
     Eq,
     Ne,
@@ -61,7 +61,7 @@ impl Comparator {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Operand {
     Path(Path),
     Value(Constant),

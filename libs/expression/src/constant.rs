@@ -24,3 +24,17 @@ impl From<Vec<u8>> for Constant {
         Constant(Arc::new(stored))
     }
 }
+
+impl serde::Serialize for Constant {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Constant {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Constant, D::Error> {
+        let stored = tradewind_model::serial::bytes(deserializer)?;
+        let checked = ValueRef::checked(&stored).is_some();
+        checked.then(|| Constant::from(stored)).ok_or_else(|| serde::de::Error::custom("no value"))
+    }
+}

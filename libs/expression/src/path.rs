@@ -6,7 +6,7 @@ use tradewind_model::{ItemRef, ValueRef, View};
 
 use crate::error::{Faults, ParseError};
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Path {
     /// The top-level attribute.
     pub name: String,
@@ -14,7 +14,7 @@ pub struct Path {
 }
 
 /// One level down, into a map or a list.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Step {
     Name(String),
     Index(usize),

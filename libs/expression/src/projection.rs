@@ -37,6 +37,11 @@ impl Projection {
         self.selection.of(item).unwrap_or_else(Item::empty)
     }
 
+    /// The top-level attributes of which it reads parts only.
+    pub fn nested_names(&self) -> impl Iterator<Item = &str> {
+        self.selection.nested_names()
+    }
+
     /// The top-level attributes it reads, each once.
     pub fn attribute_names(&self) -> impl Iterator<Item = &str> {
         self.selection.names()

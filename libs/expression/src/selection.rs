@@ -45,6 +45,12 @@ impl Selection {
         self.attributes.iter().map(|(name, _)| name.as_str())
     }
 
+    /// Those of which only parts are chosen.
+    pub fn nested_names(&self) -> impl Iterator<Item = &str> {
+        let nested = self.attributes.iter().filter(|(_, node)| !matches!(node, Node::Whole));
+        nested.map(|(name, _)| name.as_str())
+    }
+
     /// The chosen parts that exist; `None` where none does.
     pub fn of(&self, item: ItemRef<'_>) -> Option<Item> {
         let parts = of_map(item.attributes().iter(), &self.attributes);

@@ -12,14 +12,14 @@ use crate::path::{Path, check_clashes};
 use crate::selection::Selection;
 
 /// All actions of one update. Without any, it only makes sure that the item exists.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Update {
     pub actions: Vec<Action>,
     /// From the parameter AttributeUpdates: `ADD` takes lists, and type errors are worded otherwise.
     pub legacy: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Action {
     Set(Path, Value),
     Remove(Path),
@@ -30,14 +30,14 @@ pub enum Action {
 }
 
 /// The right-hand side of `SET`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Value {
     Of(Operand),
     Sum(Operand, Operand),
     Difference(Operand, Operand),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Operand {
     Path(Path),
     Value(Constant),
@@ -61,6 +61,23 @@ impl Action {
     }
 }
 
+impl Operand {
+    fn collect_paths<'a>(&'a self, out: &mut Vec<&'a Path>) {
+        match self {
+            Operand::Path(path) => out.push(path),
+            Operand::Value(_) => (),
+            Operand::IfNotExists(path, other) => {
+                out.push(path);
+                other.collect_paths(out);
+            }
+            Operand::ListAppend(one, other) => {
+                one.collect_paths(out);
+                other.collect_paths(out);
+            }
+        }
+    }
+}
+
 impl Update {
     /// What the parameter AttributeUpdates asks for: PUT is [`Action::Set`], DELETE without a value
     /// [`Action::Remove`] and with one [`Action::Delete`], ADD [`Action::Add`].
@@ -79,6 +96,23 @@ impl Update {
     /// What UPDATED_OLD and UPDATED_NEW show of an image: the touched paths that exist in it.
     pub fn touched(&self, image: ItemRef<'_>) -> Option<Item> {
         self.actions.iter().map(Action::path).collect::<Selection>().of(image)
+    }
+
+    /// Every path it writes or reads; some may repeat.
+    pub fn paths(&self) -> Vec<&Path> {
+        let mut paths = Vec::with_capacity(self.actions.len());
+        for action in &self.actions {
+            paths.push(action.path());
+            match action {
+                Action::Set(_, Value::Of(operand)) => operand.collect_paths(&mut paths),
+                Action::Set(_, Value::Sum(one, other) | Value::Difference(one, other)) => {
+                    one.collect_paths(&mut paths);
+                    other.collect_paths(&mut paths);
+                }
+                Action::Remove(_) | Action::Add(..) | Action::Delete(..) => (),
+            }
+        }
+        paths
     }
 
     /// The top-level attributes it writes, in the order of their mention; some may repeat.

@@ -1,7 +1,7 @@
 //! Functions and event source mappings as documents, changed by compare-and-set, and who wants to know of it.
 //!
 //! Collections: `functions` by name, `mappings` by UUID, `mapping-status` by UUID (written by whoever runs the mapping),
-//! `mapping-checkpoints` by UUID and shard (see [`crate::mapping::checkpoint`]), `mapping-failures` (see
+//! `mapping-checkpoints` by UUID and shard (see [`crate::mapping::checkpoint`]), `failed-batches/…` (see
 //! [`crate::mapping::failed`]). JSON with unknown fields ignored and new fields defaulted, so that a newer program reads
 //! what an older one wrote.
 
@@ -15,8 +15,8 @@ use tradewind_engine::{Document, Documents};
 pub mod function;
 pub mod mapping;
 
-pub use function::{Code, Function};
-pub use mapping::{Mapping, MappingStatus};
+pub use function::{Code, Endpoint, Form, Function};
+pub use mapping::{Mapping, MappingStatus, Replay};
 
 const FUNCTIONS: &str = "functions";
 const MAPPINGS: &str = "mappings";
@@ -99,6 +99,29 @@ impl<D: Documents> Catalogue<D> {
         edit: impl Fn(&mut Mapping) -> Result<(), E>,
     ) -> Result<Option<Result<Mapping, E>>, CatalogueError> {
         self.update(MAPPINGS, uuid, edit).await
+    }
+
+    /// Stops a mapping where it is, with the reason; what it has not settled waits. `None` if there is no such mapping.
+    pub async fn pause_mapping(
+        &self,
+        uuid: &str,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<Option<Mapping>, CatalogueError> {
+        let edit = |mapping: &mut Mapping| {
+            if mapping.enabled {
+                mapping.transition = "Disabling".to_owned();
+                mapping.generation += 1;
+            }
+            mapping.enabled = false;
+            mapping.pause_reason = Some(reason.to_owned());
+            mapping.last_modified_ms = now_ms;
+            Ok::<_, std::convert::Infallible>(())
+        };
+        Ok(self.update_mapping(uuid, edit).await?.map(|done| match done {
+            Ok(mapping) => mapping,
+            Err(never) => match never {},
+        }))
     }
 
     pub async fn delete_mapping(&self, uuid: &str) -> Result<Option<Mapping>, CatalogueError> {

@@ -17,8 +17,10 @@ use std::sync::{Arc, Mutex, Weak};
 use sha2::{Digest, Sha256};
 
 pub mod directory;
+mod packages;
 mod unzip;
 
+pub use packages::Packages;
 pub use unzip::{MAX_UNZIPPED, UnzipError};
 
 /// The largest zip in a request (Lambda quotas: 50 MB zipped).
@@ -30,6 +32,8 @@ pub enum CodeError {
     Unzip(#[from] UnzipError),
     #[error("code storage: {0}")]
     Io(#[from] io::Error),
+    #[error("code storage: {0}")]
+    Engine(#[from] tradewind_engine::Error),
     #[error("code package {0} is missing")]
     Missing(String),
 }

@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tradewind_engine::{Document, Documents, Error};
 use tradewind_model::{Region, Sequence};
 use zip::write::SimpleFileOptions;
 
+use crate::catalogue::{Code, Function, Mapping};
 use crate::mapping::source::{Page, ShardInfo, ShardSource, SourceError, StreamRecord};
 
 /// Documents that last as long as the value: the test of a restart keeps it.
 #[derive(Default)]
 pub struct MemoryDocuments {
     rows: Mutex<BTreeMap<(String, String), Document>>,
+    changes: AtomicU64,
 }
 
 impl Documents for MemoryDocuments {
@@ -44,7 +47,12 @@ impl Documents for MemoryDocuments {
             Some(body) => rows.insert(key, Document { revision, body: body.to_vec() }),
             None => rows.remove(&key),
         };
+        self.changes.fetch_add(1, Relaxed);
         Ok(Some(revision))
+    }
+
+    async fn generation(&self, _collection: &str) -> Result<u64, Error> {
+        Ok(self.changes.load(Relaxed))
     }
 }
 
@@ -55,6 +63,27 @@ pub fn zip_of(files: &[(&str, &str)]) -> Vec<u8> {
         writer.write_all(content.as_bytes()).unwrap();
     }
     writer.finish().unwrap().into_inner()
+}
+
+/// A function with Lambda's defaults.
+pub fn function(name: &str, code: Code) -> Function {
+    let mut function: Function = serde_json::from_value(serde_json::json!({
+        "name": name, "runtime": null, "handler": "", "role": "arn:aws:iam::000000000000:role/r", "description": "",
+        "code": {"kind": "handler"}, "timeout_s": 3, "memory_mb": 128, "ephemeral_storage_mb": 512,
+        "architecture": "x86_64", "tracing_mode": "PassThrough", "revision_id": "1", "last_modified_ms": 0,
+    }))
+    .unwrap();
+    function.code = code;
+    function
+}
+
+/// A mapping with Lambda's defaults, from the horizon.
+pub fn mapping(uuid: &str, stream_arn: &str) -> Mapping {
+    serde_json::from_value(serde_json::json!({
+        "uuid": uuid, "stream_arn": stream_arn, "function": "f", "enabled": true, "starting_position": "TRIM_HORIZON",
+        "generation": 1, "transition": "Creating", "last_modified_ms": 0,
+    }))
+    .unwrap()
 }
 
 /// A stream in memory that tests append to. Sequences may have gaps, as where changes are not shown.
@@ -86,8 +115,12 @@ impl MemoryStream {
     /// Appends a change of the item `key`; answers its sequence.
     pub fn append(&self, shard_id: &str, key: u64, event_name: &str, time_ms: u64) -> u64 {
         let mut shards = self.shards.lock().unwrap();
+        let shard = &shards[shard_id];
+        // A child's numbers go on where its parent's ended.
+        let parent = shard.parent.as_ref().and_then(|parent| shards[parent].records.last());
+        let last = shard.records.last().or(parent);
+        let sequence = last.map_or(1, |record| record.sequence.0 + 2);
         let shard = shards.get_mut(shard_id).unwrap();
-        let sequence = shard.records.last().map_or(1, |record| record.sequence.0 + 2);
         let event = serde_json::json!({
             "eventID": format!("{shard_id}-{sequence}"), "eventName": event_name, "eventSource": "aws:dynamodb",
             "dynamodb": {"Keys": {"Id": {"N": key.to_string()}}, "SequenceNumber": format!("{sequence:021}")},
@@ -104,6 +137,11 @@ impl MemoryStream {
         drop(shards);
         self.wake.as_ref().unwrap().send_modify(|count| *count += 1);
         sequence
+    }
+
+    /// How many records all shards have.
+    pub fn count(&self) -> usize {
+        self.shards.lock().unwrap().values().map(|shard| shard.records.len()).sum()
     }
 
     pub fn close(&self, shard_id: &str) {
@@ -142,6 +180,10 @@ impl ShardSource for MemoryStream {
         let through = records.last().map_or(after, |record| record.sequence);
         let last = shard.records.last().map_or(Sequence::ZERO, |record| record.sequence);
         Ok(Page { records, through, end: shard.closed && through >= last })
+    }
+
+    fn sequence(&self, sequence_number: &str) -> Option<Sequence> {
+        sequence_number.parse().ok().map(Sequence)
     }
 
     fn wake(&self, _stream_arn: &str, _shard_id: &str) -> tokio::sync::watch::Receiver<u64> {

@@ -1,9 +1,10 @@
 //! What it is to invoke a function, whatever the function is made of.
 //!
 //! [`Invoker`] is the seam between those who have an event (the Lambda API, a mapping) and what runs it: processes behind
-//! the Runtime API, handlers in this process, and later HTTP endpoints.
+//! the Runtime API, handlers in this process, HTTP endpoints.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +29,28 @@ pub struct Invocation {
     /// JSON, as the caller gave it (already decoded from base64).
     pub client_context: Option<String>,
     pub trace_id: Option<String>,
+    pub cause: Cause,
+}
+
+/// Who invokes, as the history of invocations shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cause {
+    /// 1 for the first time that the function gets this event.
+    pub attempt: u32,
+    /// The batch of a mapping, if it is one.
+    pub batch: Option<Arc<BatchRef>>,
+    /// Left by an asynchronous invocation.
+    pub is_event: bool,
+}
+
+/// Where a mapping's batch comes from: the same for each attempt, so that its text is an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchRef {
+    pub mapping: String,
+    pub shard_id: String,
+    pub first_sequence: String,
+    pub last_sequence: String,
+    pub records: usize,
 }
 
 impl Invocation {
@@ -38,6 +61,7 @@ impl Invocation {
             payload,
             client_context: None,
             trace_id: None,
+            cause: Cause { attempt: 1, ..Cause::default() },
         }
     }
 }
@@ -95,7 +119,7 @@ pub trait Invoker: Send + Sync + 'static {
     fn invoke(&self, invocation: Invocation) -> impl Future<Output = Result<Outcome, InvokeError>> + Send;
 }
 
-impl<I: Invoker> Invoker for std::sync::Arc<I> {
+impl<I: Invoker> Invoker for Arc<I> {
     fn invoke(&self, invocation: Invocation) -> impl Future<Output = Result<Outcome, InvokeError>> + Send {
         I::invoke(self, invocation)
     }

@@ -15,8 +15,10 @@ use tradewind_engine::Documents;
 
 use crate::Clock;
 use crate::catalogue::Catalogue;
-use crate::code::CodeStore;
+use crate::code::Packages;
 use crate::invoke::Invoker;
+use crate::journal::Journal;
+use crate::mapping::failed::FailedLog;
 use crate::mapping::source::ShardSource;
 
 mod answers;
@@ -26,17 +28,19 @@ mod error;
 mod functions;
 mod invocations;
 mod knobs;
+mod local;
 mod mappings;
 mod names;
 mod path;
 mod settings;
 mod tags;
+mod tools;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::ApiError;
-pub use names::{function_arn, mapping_arn};
+pub use names::{destination_function, function_arn, mapping_arn};
 
 /// How many asynchronous invocations wait or run before more are refused.
 const MAX_PENDING_EVENTS: usize = 1000;
@@ -80,14 +84,29 @@ impl Response {
 
 type Answer = Result<Response, ApiError>;
 
+/// What the API works on.
+pub struct Parts<D, I, S> {
+    pub region: String,
+    pub account: String,
+    pub catalogue: Arc<Catalogue<D>>,
+    pub code: Arc<Packages<D>>,
+    pub invoker: Arc<I>,
+    pub source: Arc<S>,
+    pub failed: Arc<FailedLog<D>>,
+    pub journal: Arc<Journal>,
+    pub clock: Clock,
+}
+
 /// The Lambda API of one region.
 pub struct LambdaApi<D, I, S> {
     region: String,
     account: String,
     catalogue: Arc<Catalogue<D>>,
-    code: Arc<CodeStore>,
+    code: Arc<Packages<D>>,
     invoker: Arc<I>,
     source: Arc<S>,
+    failed: Arc<FailedLog<D>>,
+    journal: Arc<Journal>,
     clock: Clock,
     events: Arc<Semaphore>,
 }
@@ -101,26 +120,10 @@ pub fn is_lambda_path(path: &str) -> bool {
 }
 
 impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
-    pub fn new(
-        region: impl Into<String>,
-        account: impl Into<String>,
-        catalogue: Arc<Catalogue<D>>,
-        code: Arc<CodeStore>,
-        invoker: Arc<I>,
-        source: Arc<S>,
-        clock: Clock,
-    ) -> LambdaApi<D, I, S> {
+    pub fn new(parts: Parts<D, I, S>) -> LambdaApi<D, I, S> {
+        let Parts { region, account, catalogue, code, invoker, source, failed, journal, clock } = parts;
         let events = Arc::new(Semaphore::new(MAX_PENDING_EVENTS));
-        LambdaApi {
-            region: region.into(),
-            account: account.into(),
-            catalogue,
-            code,
-            invoker,
-            source,
-            clock,
-            events,
-        }
+        LambdaApi { region, account, catalogue, code, invoker, source, failed, journal, clock, events }
     }
 
     pub async fn handle(&self, request: Request<'_>) -> Response {
@@ -170,6 +173,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
             ("DELETE", ["2017-10-31", "functions", name, "concurrency"]) => {
                 self.delete_concurrency(name).await
             }
+            (_, [tools::VERSION, rest @ ..]) => self.tools(request, rest).await,
             ("GET", parts) => self.answer_of_what_is_not_there(parts).await,
             _ => Err(ApiError::unsupported(request.method, request.path)),
         }

@@ -7,6 +7,7 @@
 //!      ▼                                                                 │ ShardSource ─► ShardMachine ─► Invoker
 //!  Functions: Invoker ◄──────────────────────────────────────────────────┘            └─► Checkpoints, FailedBatches
 //!      ├── handlers in this process
+//!      ├── HttpFunctions: webhooks, containers behind the Runtime Interface Emulator
 //!      └── Environments: a pool per function ─► Environment = process group + Runtime API on its own port
 //! ```
 //!
@@ -18,10 +19,14 @@ use std::sync::Arc;
 pub mod catalogue;
 pub mod code;
 pub mod filter;
+pub mod history;
+pub mod http;
 pub mod invoke;
+pub mod journal;
 pub mod lambda;
 pub mod log;
 pub mod mapping;
+pub mod metrics;
 pub mod runtime;
 
 #[cfg(test)]

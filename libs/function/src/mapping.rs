@@ -6,7 +6,7 @@
 //!    ShardSource.read ─► filter ─► ShardMachine ─► Invoker ─► verdict ─┐
 //!                                       ▲                              │
 //!                                       └──── settle, retry, split ◄───┘
-//!                                       └─► Checkpoints (compare-and-set), FailedBatches
+//!                                       └─► Checkpoints (compare-and-set), FailedLog
 //! ```
 //!
 //! [`shard::ShardMachine`] decides and knows neither time nor I/O; [`drive`] does what it says. A mapping's tasks share
@@ -18,15 +18,21 @@ mod drive;
 pub mod failed;
 mod follow;
 pub mod metrics;
-mod payload;
+mod park;
+pub(crate) mod payload;
+pub mod replay;
 mod runner;
+pub mod seats;
 pub mod shard;
 pub mod source;
 mod verdict;
 
+#[cfg(test)]
+mod cluster_tests;
 #[cfg(test)]
 mod machine_tests;
 #[cfg(test)]
 mod runner_tests;
 
 pub use runner::{Mappings, RunnerSettings};
+pub use seats::Seats;

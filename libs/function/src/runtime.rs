@@ -15,8 +15,9 @@ use tradewind_engine::Documents;
 
 use crate::Clock;
 use crate::catalogue::{Catalogue, Code, Function};
-use crate::code::{CodeError, CodeStore, directory};
+use crate::code::{CodeError, Packages, directory};
 use crate::invoke::{FunctionError, Invocation, InvokeError, Invoker, MAX_PAYLOAD, Outcome, error_object};
+use crate::journal::Journal;
 use crate::log::{FunctionLog, Transcript};
 
 mod api;
@@ -73,16 +74,19 @@ pub struct Settings {
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
 /// How many environments may end before they take an invocation until that is the invocation's error.
 const MAX_STARTS: usize = 3;
+/// On top of a function's memory: the stacks that a runtime's threads reserve and never touch count too.
+const MEMORY_MARGIN_MB: u64 = 64;
 /// How stale the view of a folder's files may be; a walk per invocation would be felt at thousands a second.
 const FINGERPRINT_AGE: Duration = Duration::from_millis(50);
 
 pub struct Environments<D> {
     catalogue: Arc<Catalogue<D>>,
-    code: Arc<CodeStore>,
+    code: Arc<Packages<D>>,
     settings: Settings,
     clock: Clock,
     interpreters: Interpreters,
     pools: Mutex<HashMap<String, Arc<Pool>>>,
+    journal: Arc<Journal>,
     stopped: AtomicBool,
 }
 
@@ -90,7 +94,7 @@ impl<D: Documents> Environments<D> {
     /// Must be called inside a Tokio runtime: idle environments are ended by a task of it.
     pub fn new(
         catalogue: Arc<Catalogue<D>>,
-        code: Arc<CodeStore>,
+        code: Arc<Packages<D>>,
         settings: Settings,
         clock: Clock,
     ) -> std::io::Result<Arc<Environments<D>>> {
@@ -107,6 +111,7 @@ impl<D: Documents> Environments<D> {
             clock,
             interpreters,
             pools: Mutex::default(),
+            journal: Arc::default(),
             stopped: AtomicBool::new(false),
         });
         tokio::spawn(reap(Arc::downgrade(&environments)));
@@ -115,7 +120,26 @@ impl<D: Documents> Environments<D> {
 
     /// A function's log; empty for one that never ran here.
     pub fn log(&self, function: &str) -> Arc<FunctionLog> {
-        self.pool(function).log.clone()
+        self.journal.page(function).log.clone()
+    }
+
+    /// Logs, history and numbers of all functions that ran here, whatever they are made of.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    pub fn catalogue(&self) -> &Arc<Catalogue<D>> {
+        &self.catalogue
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The ARN by which a function knows itself.
+    pub fn arn(&self, function: &str) -> String {
+        let Settings { region, account, .. } = &self.settings;
+        format!("arn:aws:lambda:{region}:{account}:function:{function}")
     }
 
     /// Environments started and invocations running, for telemetry.
@@ -137,17 +161,35 @@ impl<D: Documents> Environments<D> {
         let names: HashSet<_> = functions.into_iter().map(|function| function.name).collect();
         let mut pools = self.pools.lock().expect("no panic while held");
         pools.retain(|name, pool| names.contains(name) || pool.running() > 0);
+        self.journal.keep(|name| names.contains(name) || pools.contains_key(name));
     }
 
     fn pool(&self, function: &str) -> Arc<Pool> {
         let mut pools = self.pools.lock().expect("no panic while held");
         pools
             .entry(function.to_owned())
-            .or_insert_with(|| Arc::new(Pool::new(self.settings.max_environments)))
+            .or_insert_with(|| {
+                let log = self.journal.page(function).log.clone();
+                Arc::new(Pool::new(self.settings.max_environments, log))
+            })
             .clone()
     }
 
-    async fn function(&self, name: &str) -> Result<Function, InvokeError> {
+    /// Invokes a function as it is described.
+    pub async fn invoke_as(
+        &self,
+        function: &Function,
+        invocation: &Invocation,
+    ) -> Result<Outcome, InvokeError> {
+        if invocation.payload.len() > MAX_PAYLOAD {
+            return Err(InvokeError::TooLarge { size: invocation.payload.len(), limit: MAX_PAYLOAD });
+        }
+        let pool = self.pool(&function.name);
+        let _permit = self.permit(&pool, function).await?;
+        Ok(self.run(&pool, function, invocation).await)
+    }
+
+    pub async fn function(&self, name: &str) -> Result<Function, InvokeError> {
         let found = self.catalogue.function(name).await;
         found
             .map_err(|error| InvokeError::Service(error.to_string()))?
@@ -170,11 +212,10 @@ impl<D: Documents> Environments<D> {
         let revision = &function.revision_id;
         match &function.code {
             Code::Zip { sha256, .. } => {
-                let (code, sha256) = (self.code.clone(), sha256.clone());
-                let unpacked = tokio::task::spawn_blocking(move || code.unpacked(&sha256)).await;
-                let (folder, pin) = unpacked.map_err(std::io::Error::other)??;
+                let (folder, pin) = self.code.unpacked(sha256).await?;
                 Ok(Blueprint { generation: revision.clone(), folder, pin: Some(pin) })
             }
+            Code::Http(_) | Code::Handler => Err(CodeError::Missing(function.name.clone())),
             Code::Directory { path } => {
                 let fingerprint = self.fingerprint(pool, path).await?;
                 let generation = format!("{revision}/{fingerprint:x}");
@@ -231,6 +272,7 @@ impl<D: Documents> Environments<D> {
                 (self.clock)(),
             ),
             folder: folder.clone(),
+            memory_kb: Some((u64::from(function.memory_mb) + MEMORY_MARGIN_MB) * 1024),
         };
         let started = Environment::start(blueprint, transcript, program).await;
         let environment = started.map_err(|error| entry_point(&format!("{}: {error}", path.display())))?;
@@ -240,12 +282,11 @@ impl<D: Documents> Environments<D> {
     }
 
     fn job(&self, function: &Function, invocation: &Invocation) -> Job {
-        let Settings { region, account, .. } = &self.settings;
         Job {
             request_id: invocation.request_id.to_string(),
             payload: invocation.payload.clone(),
             deadline_ms: (self.clock)() + u64::from(function.timeout_s) * 1000,
-            function_arn: format!("arn:aws:lambda:{region}:{account}:function:{}", function.name),
+            function_arn: self.arn(&function.name),
             trace_id: invocation.trace_id.clone(),
             client_context: invocation.client_context.clone(),
         }
@@ -320,13 +361,8 @@ impl<D: Documents> Environments<D> {
 
 impl<D: Documents> Invoker for Environments<D> {
     async fn invoke(&self, invocation: Invocation) -> Result<Outcome, InvokeError> {
-        if invocation.payload.len() > MAX_PAYLOAD {
-            return Err(InvokeError::TooLarge { size: invocation.payload.len(), limit: MAX_PAYLOAD });
-        }
         let function = self.function(&invocation.function).await?;
-        let pool = self.pool(&function.name);
-        let _permit = self.permit(&pool, &function).await?;
-        Ok(self.run(&pool, &function, &invocation).await)
+        self.invoke_as(&function, &invocation).await
     }
 }
 

@@ -114,7 +114,10 @@ impl fmt::Display for PartitionId {
 }
 
 /// Grows at each change of a partition's owner; a commit with another epoch than the newest writes nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
 pub struct Epoch(pub u64);
 
 /// The gapless number of a change in its partition's log. The first change has 1; 0 means "before all".
@@ -127,8 +130,21 @@ pub struct Sequence(pub u64);
 impl Sequence {
     pub const ZERO: Sequence = Sequence(0);
 
+    /// What a sequence number begins at, so that all have 21 digits and compare as text too.
+    const NUMBER_BASE: u128 = 100_000_000_000_000_000_000;
+
     pub fn next(self) -> Sequence {
         Sequence(self.0 + 1)
+    }
+
+    /// The sequence number that the Streams API, Kafka and functions show for it.
+    pub fn number(self) -> u128 {
+        Self::NUMBER_BASE + u128::from(self.0)
+    }
+
+    /// The sequence of a sequence number; one that no change can have is before or after all.
+    pub fn from_number(number: u128) -> Sequence {
+        Sequence(u64::try_from(number.saturating_sub(Self::NUMBER_BASE)).unwrap_or(u64::MAX - 1))
     }
 }
 

@@ -9,6 +9,7 @@ pub mod id;
 pub mod key;
 pub mod number;
 pub mod row;
+pub mod serial;
 pub mod tree;
 pub mod value;
 pub mod version;

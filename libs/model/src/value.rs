@@ -17,7 +17,7 @@
 
 use crate::number::Number;
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum Type {
     S = 1,
@@ -100,6 +100,11 @@ impl<'a> ValueRef<'a> {
     /// `bytes` are one value as this module writes it.
     pub fn new(bytes: &'a [u8]) -> ValueRef<'a> {
         ValueRef(bytes)
+    }
+
+    /// The same of bytes from elsewhere; `None` if they are no value.
+    pub fn checked(bytes: &'a [u8]) -> Option<ValueRef<'a>> {
+        take_value(bytes).filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
     }
 
     pub fn as_bytes(&self) -> &'a [u8] {

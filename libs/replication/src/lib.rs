@@ -1,15 +1,21 @@
 //! Replication between regions: links that push a region's changes to the others, and the life of a table's replicas.
 //!
 //! [`link`] decides, purely, what a link sends next; [`sender`] runs it against a change log and a [`Peer`]. [`join`]
-//! brings a new replica up. [`Replicator`] keeps a region's links and joins running.
+//! brings a new replica up, [`evict`] ends one that is lost, [`repair`] levels a database that was restored with the others.
+//! [`Replicator`] keeps all of that running for a region.
 
+mod evict;
 mod join;
 pub mod link;
 mod local;
 mod peer;
+mod repair;
 mod replicator;
 mod sender;
+mod sight;
 
+pub use join::Error;
 pub use local::{Chaos, LocalPeer, Trouble};
 pub use peer::{Peer, PeerError};
-pub use replicator::{LinkStatus, Replicator};
+pub use repair::Repaired;
+pub use replicator::{EVICT_AFTER, LinkState, LinkStatus, Replicator};

@@ -2,18 +2,21 @@
 //! destination, and says what to send and when.
 //!
 //! ```text
-//! log      1 … acknowledged │ … through │ … next-1
-//!                            └─ batch ──┘
+//! log      1 … acknowledged │ … walked │ … through │ … next-1
+//!                            │          └─  page ───┤
+//!                            └──────── batch ───────┘
 //! ```
 //!
 //! A link walks the whole log. A batch covers `(after, through]` and carries the changes in between that were born here,
-//! so loops are impossible. The cursor lives at the destination; what the link remembers is only its last answer.
+//! so loops are impossible. The cursor lives at the destination; what the link remembers is only its last answer, and how
+//! far it has walked since over changes that do not travel: those alone are worth no batch but now and then.
 
 use std::collections::BTreeMap;
 
 use tradewind_changelog::Page;
 use tradewind_database::partition::arrival::{Arrival, Arrived};
 use tradewind_database::partition::state::{Source, State};
+use tradewind_database::table::document::TableDocument;
 use tradewind_model::{Change, Hlc, Region, Sequence, Version};
 
 /// Changes in one batch.
@@ -29,13 +32,17 @@ pub struct Announcement {
     /// No change of this region with a version up to this follows `last`.
     pub watermark: Hlc,
     pub seen: BTreeMap<Region, Hlc>,
+    /// How many evictions of the table's replicas this region knows of; asked after the log was read, whose changes may
+    /// know of them.
+    pub generation: u64,
 }
 
 impl Announcement {
     /// From the partition's durable state.
-    pub fn of(state: &State, replicas: impl Iterator<Item = Region>) -> Announcement {
-        let seen = replicas.map(|region| (region, state.seen(region))).collect();
-        Announcement { last: Sequence(state.next.0 - 1), watermark: state.max_hlc, seen }
+    pub fn of(state: &State, table: &TableDocument) -> Announcement {
+        let seen = table.replicas.keys().map(|region| (*region, state.seen(*region))).collect();
+        let generation = table.global.generation;
+        Announcement { last: Sequence(state.next.0 - 1), watermark: state.max_hlc, seen, generation }
     }
 }
 
@@ -46,24 +53,50 @@ pub struct Link {
     to: u64,
     /// What the destination has, as far as it said.
     pub acknowledged: Sequence,
+    /// Nothing between that and this is to travel.
+    walked: Sequence,
+    /// The version of the change at `walked`, unless the destination has told it.
+    walked_at: Option<Version>,
 }
 
 impl Link {
     /// From the destination's answer to where it stands.
     pub fn new(source: Source, from: u64, to: u64, acknowledged: Sequence) -> Link {
-        Link { source, from, to, acknowledged }
+        Link { source, from, to, acknowledged, walked: acknowledged, walked_at: None }
     }
 
-    /// The batch for a page read after [`Link::acknowledged`].
+    /// Where the next page begins.
+    pub fn walked(&self) -> Sequence {
+        self.walked
+    }
+
+    /// Whether any change of the page is to travel.
+    pub fn carries(&self, page: &Page) -> bool {
+        page.changes.iter().any(|(_, change)| self.is_born_here(change))
+    }
+
+    /// Goes on without a batch for the page, of which nothing is to travel.
+    pub fn pass(&mut self, page: &Page) {
+        if page.through > self.walked {
+            self.walked = page.through;
+            self.walked_at = version_at(page, page.through);
+        }
+    }
+
+    fn is_born_here(&self, change: &Change) -> bool {
+        change.version.origin == self.source.region
+    }
+
+    /// The batch for a page read after [`Link::walked`].
     ///
     /// Its watermark is told from this page and this announcement alone: the destination keeps the greatest it got, and
     /// one that was sent before may not hold at this batch's end, if the destination has gone back since (it lost a batch,
     /// or is a new replica).
     pub fn batch(&self, page: Page, announcement: &Announcement) -> Arrival {
-        let through = page.through.max(self.acknowledged);
-        let at = page.changes.last().filter(|(last, _)| *last == through).map(|(_, change)| change.version);
-        let born_here = |change: &Change| change.version.origin == self.source.region;
-        let changes: Vec<_> = page.changes.into_iter().filter(|(_, change)| born_here(change)).collect();
+        let through = page.through.max(self.walked);
+        let at = version_at(&page, through).or(self.walked_at.filter(|_| through == self.walked));
+        let changes: Vec<_> =
+            page.changes.into_iter().filter(|(_, change)| self.is_born_here(change)).collect();
         // Versions of one region ascend in its log.
         let newest = changes.last().map_or(Hlc::ZERO, |(_, change)| change.version.hlc);
         let at_end = through >= announcement.last;
@@ -80,13 +113,23 @@ impl Link {
             changes,
             watermark: newest.max(announced),
             seen,
+            generation: announcement.generation,
         }
     }
 
     /// The destination's answer to a batch.
     pub fn answered(&mut self, arrived: Arrived) {
+        let passed = self.acknowledged..=self.walked;
         self.acknowledged = arrived.cursor();
+        // Only what lies between the two is known not to travel: a destination that has gone back gets all of it again.
+        if !passed.contains(&self.acknowledged) {
+            (self.walked, self.walked_at) = (self.acknowledged, None);
+        }
     }
+}
+
+fn version_at(page: &Page, sequence: Sequence) -> Option<Version> {
+    page.changes.last().filter(|(last, _)| *last == sequence).map(|(_, change)| change.version)
 }
 
 /// Whether the destination's position is one of this log: it holds exactly that change there, or has trimmed it. A
@@ -128,7 +171,7 @@ mod tests {
     }
 
     fn announcement(last: u64, watermark: u64) -> Announcement {
-        Announcement { last: Sequence(last), watermark: Hlc(watermark), seen: BTreeMap::new() }
+        Announcement { last: Sequence(last), watermark: Hlc(watermark), seen: BTreeMap::new(), generation: 0 }
     }
 
     #[test]
@@ -170,6 +213,28 @@ mod tests {
         link.answered(Arrived::Through { cursor: Sequence(7) });
         link.answered(Arrived::Gap { cursor: Sequence::ZERO });
         assert_eq!(link.batch(page(1), &announcement(7, 99)).watermark, Hlc(5));
+    }
+
+    /// Two pages of others' changes are passed: the batch that comes next answers for them, and names what stands at its end.
+    #[test]
+    fn what_does_not_travel_is_passed_and_answered_for_later() {
+        let mut link = link();
+        let foreign = |at| Page { changes: vec![(Sequence(at), change(at, "b"))], through: Sequence(at) };
+        for at in [1, 2] {
+            assert!(!link.carries(&foreign(at)));
+            link.pass(&foreign(at));
+        }
+        assert_eq!((link.acknowledged, link.walked()), (Sequence(0), Sequence(2)));
+        let heartbeat = link.batch(Page { changes: Vec::new(), through: Sequence(2) }, &announcement(2, 9));
+        assert_eq!((heartbeat.after, heartbeat.through), (Sequence(0), Sequence(2)));
+        assert_eq!(heartbeat.at.map(|at| at.hlc), Some(Hlc(2)), "or a sound log would be taken for another");
+        let page = Page { changes: vec![(Sequence(3), change(3, "a"))], through: Sequence(3) };
+        let batch = link.batch(page, &announcement(3, 9));
+        assert_eq!((batch.after, batch.through, batch.changes.len()), (Sequence(0), Sequence(3), 1));
+        link.answered(Arrived::Through { cursor: Sequence(1) });
+        assert_eq!((link.acknowledged, link.walked()), (Sequence(1), Sequence(2)));
+        link.answered(Arrived::Gap { cursor: Sequence::ZERO });
+        assert_eq!(link.walked(), Sequence::ZERO, "further back than it passed: all of it goes again");
     }
 
     #[test]

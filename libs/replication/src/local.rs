@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tradewind_database::Database;
-use tradewind_database::partition::arrival::{Arrival, SnapshotRow};
-use tradewind_database::partition::state::Source;
-use tradewind_database::replica::{Pin, Position, Pushed};
-use tradewind_database::table::document::{Replica, TableDocument};
+use tradewind_database::partition::arrival::Arrival;
+use tradewind_database::question::{Question, Reply};
+use tradewind_database::replica::Pushed;
 use tradewind_engine::{Documents, Engine};
-use tradewind_model::{Hlc, Region};
+use tradewind_model::Region;
 use tradewind_wire::ApiError;
 use tradewind_wire::error::Code;
 
@@ -74,56 +73,11 @@ impl<E: Engine + Documents> Peer for LocalPeer<E> {
         self.database.region()
     }
 
-    async fn position(&self, table: &str, source: Source, from: u64, to: u64) -> Result<Position, PeerError> {
-        self.call(self.database.link_position(table, source, from, to)).await
-    }
-
     async fn push(&self, table: &str, arrival: Arrival) -> Result<Pushed, PeerError> {
         self.call(self.database.arrive(table, arrival)).await
     }
 
-    async fn seed(&self, table: &str, rows: Vec<SnapshotRow>) -> Result<(), PeerError> {
-        self.call(self.database.seed(table, rows)).await
-    }
-
-    async fn create_replica(&self, document: &TableDocument) -> Result<Replica, PeerError> {
-        self.call(self.database.create_replica(document)).await
-    }
-
-    async fn set_replica(
-        &self,
-        table: &str,
-        region: Region,
-        replica: Option<Replica>,
-    ) -> Result<(), PeerError> {
-        self.call(self.database.set_replica(table, region, replica)).await
-    }
-
-    async fn drop_replica(&self, table: &str) -> Result<(), PeerError> {
-        self.call(self.database.drop_replica(table)).await
-    }
-
-    async fn adopt(&self, document: &TableDocument) -> Result<(), PeerError> {
-        self.call(self.database.adopt_settings(document)).await
-    }
-
-    async fn pins(&self, table: &str) -> Result<Vec<Pin>, PeerError> {
-        self.call(self.database.pins(table)).await
-    }
-
-    async fn begin_links(&self, table: &str, pins: Vec<Pin>) -> Result<(), PeerError> {
-        self.call(self.database.begin_links(table, pins)).await
-    }
-
-    async fn raise(&self, table: &str) -> Result<Hlc, PeerError> {
-        self.call(self.database.raise(table)).await
-    }
-
-    async fn seen(&self, table: &str, of: Region) -> Result<Hlc, PeerError> {
-        self.call(self.database.seen(table, of)).await
-    }
-
-    async fn finish_join(&self, table: &str, watermark: Hlc) -> Result<(), PeerError> {
-        self.call(self.database.finish_join(table, watermark)).await
+    async fn ask(&self, table: &str, question: Question) -> Result<Reply, PeerError> {
+        self.call(self.database.answer(table, question)).await
     }
 }

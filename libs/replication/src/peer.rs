@@ -3,9 +3,9 @@
 use std::future::Future;
 
 use tradewind_database::partition::arrival::{Arrival, SnapshotRow};
-use tradewind_database::partition::state::Source;
-use tradewind_database::replica::{Pin, Position, Pushed};
-use tradewind_database::table::document::{Replica, TableDocument};
+use tradewind_database::question::{Question, Reply, Unanswered};
+use tradewind_database::replica::{Pin, Pushed, Snapshot};
+use tradewind_database::table::document::TableDocument;
 use tradewind_model::{Hlc, Region};
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -18,6 +18,15 @@ pub enum PeerError {
     Refused { region: Region, cause: String },
 }
 
+impl From<PeerError> for Unanswered {
+    fn from(error: PeerError) -> Unanswered {
+        match error {
+            PeerError::Unreachable { cause, .. } => Unanswered::Unreachable(cause),
+            PeerError::Refused { cause, .. } => Unanswered::Refused(cause),
+        }
+    }
+}
+
 /// A region that replicates tables with this one. Every call may be repeated: each is idempotent at the destination.
 ///
 /// - [`PeerError::Unreachable`]: the call may or may not have taken effect; repeat it.
@@ -25,54 +34,74 @@ pub enum PeerError {
 pub trait Peer: Send + Sync + 'static {
     fn region(&self) -> Region;
 
-    /// Where a link from `source`, whose hashes are `from..=to`, is to go on.
-    fn position(
-        &self,
-        table: &str,
-        source: Source,
-        from: u64,
-        to: u64,
-    ) -> impl Future<Output = Result<Position, PeerError>> + Send;
-
     /// Delivers a batch: applied durably when this returns, up to the cursor it answers.
     fn push(&self, table: &str, arrival: Arrival) -> impl Future<Output = Result<Pushed, PeerError>> + Send;
 
-    /// Delivers rows of a snapshot.
-    fn seed(&self, table: &str, rows: Vec<SnapshotRow>)
-    -> impl Future<Output = Result<(), PeerError>> + Send;
+    /// Everything else that regions ask each other; what was asked to be done is durable when this returns.
+    fn ask(&self, table: &str, question: Question) -> impl Future<Output = Result<Reply, PeerError>> + Send;
+}
 
-    /// Makes the table there as `document` describes it, in its own incarnation, which is answered; what it has stays.
-    fn create_replica(
-        &self,
-        document: &TableDocument,
-    ) -> impl Future<Output = Result<Replica, PeerError>> + Send;
+/// A reply to another question: a peer of another release.
+fn unexpected<P: Peer>(peer: &P) -> PeerError {
+    PeerError::Refused { region: peer.region(), cause: "it answered something else".to_owned() }
+}
 
-    /// Tells the region what `replica` is now (`None`: no replica any more).
-    fn set_replica(
-        &self,
-        table: &str,
-        region: Region,
-        replica: Option<Replica>,
-    ) -> impl Future<Output = Result<(), PeerError>> + Send;
+pub async fn done<P: Peer>(peer: &P, table: &str, question: Question) -> Result<(), PeerError> {
+    match peer.ask(table, question).await? {
+        Reply::Done => Ok(()),
+        _ => Err(unexpected(peer)),
+    }
+}
 
-    /// Drops the region's replica.
-    fn drop_replica(&self, table: &str) -> impl Future<Output = Result<(), PeerError>> + Send;
+pub async fn pins<P: Peer>(peer: &P, table: &str) -> Result<Vec<Pin>, PeerError> {
+    match peer.ask(table, Question::Pins).await? {
+        Reply::Pins(pins) => Ok(pins),
+        _ => Err(unexpected(peer)),
+    }
+}
 
-    /// Shared settings; the newest of all regions' are kept.
-    fn adopt(&self, document: &TableDocument) -> impl Future<Output = Result<(), PeerError>> + Send;
+/// Gives the peer this region's settings; answers the peer's.
+pub async fn exchange<P: Peer>(
+    peer: &P,
+    from: Region,
+    document: &TableDocument,
+) -> Result<TableDocument, PeerError> {
+    let question = Question::Adopt { from, document: Box::new(document.clone()) };
+    match peer.ask(&document.name, question).await? {
+        Reply::Document(theirs) => Ok(*theirs),
+        _ => Err(unexpected(peer)),
+    }
+}
 
-    /// Where the region's partitions' logs end now. Every later write there counts the replicas it knows.
-    fn pins(&self, table: &str) -> impl Future<Output = Result<Vec<Pin>, PeerError>> + Send;
+pub async fn raise<P: Peer>(peer: &P, table: &str) -> Result<Hlc, PeerError> {
+    match peer.ask(table, Question::Raise).await? {
+        Reply::Hlc(hlc) => Ok(hlc),
+        _ => Err(unexpected(peer)),
+    }
+}
 
-    /// Begins links in a region that joins.
-    fn begin_links(&self, table: &str, pins: Vec<Pin>) -> impl Future<Output = Result<(), PeerError>> + Send;
+pub async fn seen<P: Peer>(peer: &P, table: &str, of: Region) -> Result<Hlc, PeerError> {
+    match peer.ask(table, Question::Seen(of)).await? {
+        Reply::Hlc(hlc) => Ok(hlc),
+        _ => Err(unexpected(peer)),
+    }
+}
 
-    /// Raises the clocks of all partitions and answers the greatest.
-    fn raise(&self, table: &str) -> impl Future<Output = Result<Hlc, PeerError>> + Send;
+pub async fn snapshot<P: Peer>(
+    peer: &P,
+    table: &str,
+    from: Option<Vec<u8>>,
+    origins: &[Region],
+) -> Result<Snapshot, PeerError> {
+    match peer.ask(table, Question::Snapshot { from, origins: origins.to_vec() }).await? {
+        Reply::Snapshot(snapshot) => Ok(snapshot),
+        _ => Err(unexpected(peer)),
+    }
+}
 
-    /// What the region has applied of `of`, in the partition furthest behind.
-    fn seen(&self, table: &str, of: Region) -> impl Future<Output = Result<Hlc, PeerError>> + Send;
-
-    /// The joiner's stable and clock start at the common watermark.
-    fn finish_join(&self, table: &str, watermark: Hlc) -> impl Future<Output = Result<(), PeerError>> + Send;
+pub async fn seed<P: Peer>(peer: &P, table: &str, rows: Vec<SnapshotRow>) -> Result<(), PeerError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    done(peer, table, Question::Seed(rows)).await
 }

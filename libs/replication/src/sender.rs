@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use tradewind_changelog::{ChangeLog, Embedded};
+use tradewind_changelog::{ChangeLog, Log, Page};
 use tradewind_database::Database;
 use tradewind_database::partition::arrival::Arrived;
 use tradewind_database::partition::group::Op;
 use tradewind_database::partition::state::{Source, State};
+use tradewind_database::question::{Question, Reply};
 use tradewind_database::table::Table;
 use tradewind_database::table::document::ReplicaStatus;
 use tradewind_engine::{Documents, Engine};
@@ -18,12 +19,15 @@ use tradewind_model::Sequence;
 use crate::link::{Announcement, BATCH_BYTES, BATCH_CHANGES, Link, diverged};
 use crate::peer::{Peer, PeerError};
 use crate::replicator::{LinkState, LinkStatus};
+use crate::sight::Sight;
 
 /// An idle link says that it is idle this often; more often while somebody waits for its watermark.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 const HEARTBEAT_WAITED_FOR: Duration = Duration::from_secs(1);
 /// A joiner waits for watermarks that others raise for it.
 const HEARTBEAT_JOINING: Duration = Duration::from_millis(20);
+/// Batches without changes of this region go at most so often: others' changes alone are no news to the destination.
+const EMPTY: Duration = Duration::from_secs(1);
 /// Between attempts at a destination that does not take a batch.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MOST: Duration = Duration::from_secs(2);
@@ -34,8 +38,19 @@ pub struct Sender<E, P> {
     /// The partition's position in the table.
     pub position: usize,
     pub peer: Arc<P>,
-    pub log: Embedded<E>,
+    pub log: Log,
     pub status: watch::Sender<LinkStatus>,
+    pub sight: Arc<Sight>,
+}
+
+/// How a push went.
+enum Pushed {
+    /// Go on; whether somebody waits for this link's watermark.
+    Taken { waited_for: bool },
+    /// The same again, after a pause.
+    Again,
+    /// Connect anew, or stop.
+    Over(Option<Stop>),
 }
 
 /// Why a link stops for good, until somebody does something.
@@ -88,10 +103,20 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             incarnation: document.incarnation,
             number: range.number,
         };
-        let position = match self.peer.position(&document.name, source, range.from, range.to).await {
-            Ok(position) => position,
+        if self.sight.is_diverged(document.incarnation) {
+            return Err(Some(Stop::Diverged));
+        }
+        let question = Question::Position { source, from: range.from, to: range.to };
+        let position = match self.peer.ask(&document.name, question).await {
+            Ok(Reply::Position(position)) => position,
+            Ok(_) => return Err(None),
             Err(error) => {
                 self.failed(&error);
+                if let Ok(state) = self.table.state(self.position).await {
+                    self.status.send_modify(|status| {
+                        status.pending = (state.next.0 - 1).saturating_sub(status.acknowledged.0);
+                    });
+                }
                 return Err(None);
             }
         };
@@ -101,6 +126,8 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
         let found = self.log.read(partition, before, 1, 1).await.unwrap_or_default();
         let found = found.changes.iter().find(|(sequence, _)| *sequence == position.cursor);
         if diverged(position.cursor, position.at, next, found.map(|(_, change)| change)) {
+            // None of the table's links goes on: what the others would announce denies what the old log has sent.
+            self.sight.set_diverged(document.incarnation);
             return Err(Some(Stop::Diverged));
         }
         Ok(Link::new(source, range.from, range.to, position.cursor))
@@ -109,13 +136,13 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
     /// Sends what there is, waits for more, and so on. `None`: connect again.
     async fn walk(&self, link: &mut Link) -> Option<Stop> {
         let mut retry = RETRY_FIRST;
+        let mut empty_at: Option<Instant> = None;
         loop {
             let state = match self.owner_state().await {
                 Some(state) => state,
                 None => return Some(Stop::Gone),
             };
-            let caught_up = link.acknowledged.next() >= state.next;
-            let page = match self.log.read(state.id, link.acknowledged, BATCH_CHANGES, BATCH_BYTES).await {
+            let page = match self.log.read(state.id, link.walked(), BATCH_CHANGES, BATCH_BYTES).await {
                 Ok(page) => page,
                 Err(tradewind_changelog::Error::Trimmed { .. }) => return Some(Stop::Trimmed),
                 Err(error) => {
@@ -124,44 +151,92 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
                     return None;
                 }
             };
-            let announcement = self.announce(&state);
-            let sent = Instant::now();
-            let batch = link.batch(page, &announcement);
-            let oldest = batch.changes.first().map(|(_, change)| change.version.hlc.ms());
-            let waited_for = match self.peer.push(&self.name(), batch).await {
-                Ok(pushed) => {
-                    let ahead = matches!(pushed.arrived, Arrived::Ahead { .. });
-                    let stuck = ahead || matches!(pushed.arrived, Arrived::Gap { .. });
-                    link.answered(pushed.arrived);
-                    self.delivered(link, &state, oldest, ahead, sent);
-                    if stuck {
-                        tokio::time::sleep(retry).await;
-                        retry = (retry * 2).min(RETRY_MOST);
-                        continue;
-                    }
-                    retry = RETRY_FIRST;
-                    pushed.waits || state.tombstones > 0
+            let empty = !link.carries(&page);
+            let early = empty_at.map(|at| EMPTY.saturating_sub(at.elapsed())).filter(|left| !left.is_zero());
+            if let Some(left) = early.filter(|_| empty && !self.is_joining()) {
+                link.pass(&page);
+                if link.walked().next() >= state.next {
+                    self.wait(link, left).await;
                 }
-                Err(error @ PeerError::Refused { .. }) => {
-                    self.failed(&error);
-                    tokio::time::sleep(RETRY_MOST).await;
-                    return self.is_gone().then_some(Stop::Gone);
-                }
-                Err(error) => {
-                    self.failed(&error);
+                continue;
+            }
+            let caught_up = link.walked().next() >= state.next;
+            match self.push(link, &state, page).await {
+                Pushed::Over(stop) => return stop,
+                Pushed::Again => {
                     tokio::time::sleep(retry).await;
                     retry = (retry * 2).min(RETRY_MOST);
-                    continue;
                 }
-            };
-            if caught_up {
-                self.idle(link, waited_for).await;
+                Pushed::Taken { waited_for } => {
+                    retry = RETRY_FIRST;
+                    empty_at = empty.then(Instant::now).or(empty_at);
+                    if caught_up {
+                        self.idle(link, waited_for).await;
+                    }
+                }
             }
         }
     }
 
+    async fn push(&self, link: &mut Link, state: &State, page: Page) -> Pushed {
+        if self.sight.is_diverged(state.id.incarnation) {
+            return Pushed::Over(Some(Stop::Diverged));
+        }
+        let sent = Instant::now();
+        let batch = link.batch(page, &self.announce(state));
+        let oldest = batch.changes.first().map(|(_, change)| change.version.hlc.ms());
+        match self.peer.push(&self.name(), batch).await {
+            Ok(pushed) => {
+                self.sight.heard(self.peer.region());
+                let ahead = matches!(pushed.arrived, Arrived::Ahead { .. });
+                link.answered(pushed.arrived);
+                if let Arrived::Stranger { .. } = pushed.arrived {
+                    return self.refused("this region is no replica there any more").await;
+                }
+                self.delivered(link, state, oldest, ahead, sent);
+                match ahead || matches!(pushed.arrived, Arrived::Gap { .. }) {
+                    true => Pushed::Again,
+                    false => Pushed::Taken { waited_for: pushed.waits || state.tombstones > 0 },
+                }
+            }
+            Err(PeerError::Refused { cause, .. }) => {
+                self.sight.heard(self.peer.region());
+                self.refused(&cause).await
+            }
+            Err(error) => {
+                self.failed(&error);
+                self.waits(link, state, oldest);
+                Pushed::Again
+            }
+        }
+    }
+
+    /// The destination knows something of the table that this region does not: they tell each other before it goes on.
+    async fn refused(&self, cause: &str) -> Pushed {
+        let region = self.peer.region();
+        self.failed(&PeerError::Refused { region, cause: cause.to_owned() });
+        tokio::time::sleep(RETRY_MOST).await;
+        Pushed::Over(self.is_gone().then_some(Stop::Gone))
+    }
+
+    fn is_joining(&self) -> bool {
+        let document = self.table.document();
+        document.replicas.values().any(|replica| replica.status == ReplicaStatus::Creating)
+    }
+
+    /// Until the log goes on, or the catalogue changes, or the time is over.
+    async fn wait(&self, link: &Link, most: Duration) {
+        let mut catalogue = self.database.watch_catalogue();
+        let document = self.table.document();
+        let partition = document.partition_id(document.partitions[self.position].number);
+        tokio::select! {
+            _ = timeout(most, self.log.wait(partition, link.walked())) => (),
+            _ = catalogue.changed() => (),
+        }
+    }
+
     fn announce(&self, state: &State) -> Announcement {
-        Announcement::of(state, self.table.document().replicas.keys().copied())
+        Announcement::of(state, &self.table.document())
     }
 
     /// Waits for more in the log, or until a heartbeat is due; before one that somebody waits for, an idle partition's
@@ -169,7 +244,7 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
     async fn idle(&self, link: &Link, waited_for: bool) {
         let mut catalogue = self.database.watch_catalogue();
         let document = self.table.document();
-        let joining = document.replicas.values().any(|replica| replica.status == ReplicaStatus::Creating);
+        let joining = self.is_joining();
         let heartbeat = match (joining, waited_for) {
             (true, _) => HEARTBEAT_JOINING,
             (false, true) => HEARTBEAT_WAITED_FOR,
@@ -177,17 +252,13 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
         };
         let partition = document.partition_id(document.partitions[self.position].number);
         let woken = tokio::select! {
-            woken = timeout(heartbeat, self.log.wait(partition, link.acknowledged)) => woken.is_ok(),
+            woken = timeout(heartbeat, self.log.wait(partition, link.walked())) => woken.is_ok(),
             // A replica may have begun to join.
             _ = catalogue.changed() => return,
         };
-        if !woken
-            && waited_for
-            && !joining
-            && let Ok(owner) = self.table.owner(self.position).await
-        {
+        if !woken && waited_for && !joining {
             // Refused only where nothing can be written; the next heartbeat tries again.
-            let _ = owner.submit(Op::Raise).await;
+            let _ = self.table.submit_at(self.position, Op::Raise).await;
         }
     }
 
@@ -196,8 +267,8 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             if self.is_gone() {
                 return None;
             }
-            match self.table.owner(self.position).await {
-                Ok(owner) => return Some(owner.state()),
+            match self.table.state(self.position).await {
+                Ok(state) => return Some(state),
                 Err(error) => tracing::warn!(%error, "a partition cannot be opened for its link"),
             }
             tokio::time::sleep(RETRY_MOST).await;
@@ -214,6 +285,14 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
         !same || !document.replicas.contains_key(&self.peer.region())
     }
 
+    /// A link that stands still is further behind with every write, and says so.
+    fn waits(&self, link: &Link, state: &State, oldest_ms: Option<u64>) {
+        self.status.send_modify(|status| {
+            status.pending = (state.next.0 - 1).saturating_sub(link.acknowledged.0);
+            status.oldest_unsent_ms = status.oldest_unsent_ms.or(oldest_ms);
+        });
+    }
+
     fn delivered(&self, link: &Link, state: &State, oldest_ms: Option<u64>, ahead: bool, sent: Instant) {
         let now_ms = self.database.clock().now_ms();
         let pending = state.next.0 - 1 - link.acknowledged.0.min(state.next.0 - 1);
@@ -221,6 +300,7 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             status.state = if ahead { LinkState::Ahead } else { LinkState::Running };
             status.pending = pending;
             status.acknowledged = link.acknowledged;
+            status.oldest_unsent_ms = None;
             status.error = None;
             status.last_answer_ms = now_ms;
             if let Some(oldest_ms) = oldest_ms {
@@ -231,6 +311,9 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
     }
 
     fn failed(&self, error: &PeerError) {
+        if let PeerError::Refused { region, .. } = error {
+            self.database.unshare_settings(self.table.document().incarnation, *region);
+        }
         self.status.send_modify(|status| {
             status.state = LinkState::Stalled;
             status.error = Some(error.to_string());

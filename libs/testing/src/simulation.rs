@@ -19,6 +19,7 @@ mod crashes;
 mod expected;
 mod groups;
 pub mod history;
+pub mod life;
 mod links;
 mod network;
 mod node;

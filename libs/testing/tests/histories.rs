@@ -4,8 +4,9 @@
 
 use tradewind_database::merge::Kind;
 use tradewind_model::{Hlc, Item};
+use tradewind_testing::simulation::life::Stage;
 use tradewind_testing::simulation::table::{item, region};
-use tradewind_testing::simulation::{Violation, World};
+use tradewind_testing::simulation::{Broken, Property, Violation, World};
 
 type Told = Result<(), Violation>;
 
@@ -289,5 +290,201 @@ fn fast_clock_is_bounded() -> Told {
     world.advance(600_000);
     world.sync()?;
     assert_eq!(world.item(1, 0), value(0, "from the future"), "never dropped");
+    world.finish()
+}
+
+/// The conflict and the item that it is about are one commit: where the record cannot be written nothing is applied, and the
+/// batch is tried again as a whole.
+#[test]
+fn conflict_log_failure_is_contained() -> Told {
+    let mut world = World::told([1, 1, 1]);
+    world.put(0, 0, "older")?;
+    world.advance(10);
+    world.put(1, 0, "newer")?;
+    world.dispatch(0, 1)?;
+    world.refuse_next_commit(1);
+    world.deliver_all()?;
+    assert!(world.conflicts(1).is_empty());
+    assert_eq!(world.seen(1, 0), Hlc::ZERO, "nothing of the batch counts as applied");
+    world.pass(0, 1)?;
+    assert_eq!(world.conflicts(1).len(), 1);
+    assert_eq!(world.item(1, 0), value(0, "newer"));
+    world.finish()
+}
+
+/// A partition gets a new owner while a tombstone waits there, and much time passes: an older put that comes late must not
+/// bring the item back.
+#[test]
+fn gc_during_partition_move() -> Told {
+    let mut world = World::told([1, 2, 1]);
+    world.put(2, 0, "late")?;
+    world.advance(10);
+    world.put(0, 0, "1")?;
+    world.delete(0, 0)?;
+    world.pass(0, 1)?;
+    for _ in 0..3 {
+        world.crash(1);
+        world.advance(3_600_000);
+        world.reopen(1)?;
+        world.raise_all()?;
+        world.pass(0, 1)?;
+        world.prune_all()?;
+    }
+    assert_eq!(world.tombstone_count(1), 1, "the new owner knows what the old one kept");
+    world.pass(2, 1)?;
+    assert_eq!(world.item(1, 0), None);
+    world.finish()?;
+    assert_eq!(world.tombstone_count(1), 0);
+    Ok(())
+}
+
+/// A source sends the same changes again, and then again from the beginning: each is applied once, in order.
+#[test]
+fn replay_is_deduped_in_order() -> Told {
+    let mut world = World::told([1, 1, 1]);
+    for text in ["1", "2", "3"] {
+        world.advance(10);
+        world.put(0, 0, text)?;
+    }
+    (0..3).try_for_each(|_| world.dispatch(0, 1))?;
+    world.deliver_all()?;
+    assert_eq!((world.logged(1), world.item(1, 0)), (3, value(0, "3")));
+    world.put(0, 0, "4")?;
+    (0..2).try_for_each(|_| world.dispatch(0, 1))?;
+    world.deliver_all()?;
+    assert_eq!((world.logged(1), world.item(1, 0)), (4, value(0, "4")));
+    world.finish()
+}
+
+/// A batch waits in the queue of an owner that dies: nothing of it was applied, and the next owner gets all of it.
+#[test]
+fn revoke_flushes_or_discards_uncommitted() -> Told {
+    let mut world = World::told([1, 1, 1]);
+    for key in 0..3 {
+        world.put(0, key, "1")?;
+    }
+    world.dispatch(0, 1)?;
+    world.queue_all();
+    world.crash(1);
+    world.reopen(1)?;
+    assert_eq!(world.logged(1), 0);
+    world.pass(0, 1)?;
+    assert_eq!(world.logged(1), 3);
+    for key in 0..3 {
+        assert_eq!(world.item(1, key), value(key, "1"));
+    }
+    world.finish()
+}
+
+/// After A's log is pinned A puts k and B deletes it. Were the joiner not counted, both would drop the tombstone before the
+/// snapshot, and the joiner would read the put alone.
+#[test]
+fn joiner_counts_before_pins() -> Told {
+    let mut world = World::told([1, 2, 3]);
+    world.leave_out(2);
+    world.begin_join(0, 2);
+    world.live_until(Stage::Seed)?;
+    world.put(0, 0, "soon gone")?;
+    world.pass(0, 1)?;
+    world.advance(10);
+    world.delete(1, 0)?;
+    world.pass(1, 0)?;
+    for _ in 0..5 {
+        world.advance(1000);
+        world.raise_all()?;
+        world.pass(0, 1)?;
+        world.pass(1, 0)?;
+        world.prune_all()?;
+    }
+    assert_eq!([world.tombstone_count(0), world.tombstone_count(1)], [1, 1], "the joiner is waited for");
+    world.live_to_end()?;
+    assert_eq!(world.members(), [0, 1, 2]);
+    assert_eq!(world.item(2, 0), None);
+    world.finish()?;
+    assert_eq!([0, 1, 2].map(|region| world.tombstone_count(region)), [0, 0, 0]);
+    Ok(())
+}
+
+/// A has dropped a tombstone that B still holds when C joins by A. C's put over the absence knows of the delete, since C's
+/// stable starts at the common watermark; else B would log a conflict.
+#[test]
+fn joiner_starts_at_common_watermark() -> Told {
+    joins_beside_a_tombstone(World::told([1, 1, 1]))?;
+    let broken = joins_beside_a_tombstone(World::told_with([1, 1, 1], Broken::JoinerStartsAtZero));
+    assert_eq!(broken.unwrap_err().property, Property::ConflictsAreTrue, "the rule is needed");
+    Ok(())
+}
+
+fn joins_beside_a_tombstone(mut world: World) -> Told {
+    world.leave_out(2);
+    world.put(1, 0, "1")?;
+    world.advance(10);
+    world.delete(1, 0)?;
+    world.sync()?;
+    world.advance(1000);
+    world.raise_all()?;
+    world.sync()?;
+    world.prune_region(0)?;
+    assert!(world.row(0, 0).is_none() && world.row(1, 0).is_some(), "A has pruned, B has not");
+    world.begin_join(0, 2);
+    world.live_to_end()?;
+    assert!(world.row(2, 0).is_none() && world.row(1, 0).is_some());
+    world.put(2, 0, "2")?;
+    world.pass(2, 1)?;
+    assert_eq!(world.item(1, 0), value(0, "2"));
+    assert!(world.conflicts(1).is_empty());
+    world.finish()
+}
+
+/// C has written over B's put, and A, whose stable has passed that put, has pruned it from the row's vector. C is evicted and A
+/// gives B the row: it carries A's stable, or B, whose stable is behind, would log a conflict.
+#[test]
+fn rows_carry_stable() -> Told {
+    let mut world = World::told([1, 1, 1]);
+    world.put(1, 0, "of B")?;
+    world.put(0, 1, "to be deleted")?;
+    world.delete(0, 1)?;
+    world.sync()?;
+    world.advance(1000);
+    world.raise_all()?;
+    world.sync()?;
+    world.sync()?;
+    world.prune_region(0)?;
+    assert!(world.stable(0) > Hlc::ZERO && world.stable(1) == Hlc::ZERO);
+    world.advance(10);
+    world.put(2, 0, "of C")?;
+    world.pass(2, 0)?;
+    assert!(world.row(0, 0).is_some_and(|row| row.vector.is_empty()), "pruned");
+    world.begin_eviction(0, 2);
+    world.live_to_end()?;
+    assert_eq!(world.item(1, 0), value(0, "of C"));
+    assert!(world.conflicts(1).is_empty(), "{:?}", world.conflicts(1));
+    world.finish()
+}
+
+/// An evicted region that does not know of it goes on, and so do links to it: the others' changes count without it what is
+/// stable, so that it must not take them for knowing what it alone has written.
+#[test]
+fn the_evicted_takes_nothing_that_counts_without_it() -> Told {
+    let mut world = World::told([1, 1, 1]);
+    world.put(0, 1, "1")?;
+    world.delete(0, 1)?;
+    world.sync()?;
+    world.begin_eviction(0, 2);
+    world.live_to_end()?;
+    world.put(2, 0, "only here")?;
+    world.advance(1000);
+    for _ in 0..2 {
+        world.raise_all()?;
+        world.pass(0, 1)?;
+        world.pass(1, 0)?;
+    }
+    world.prune_all()?;
+    assert!(world.stable(0) > Hlc::ZERO);
+    world.advance(10);
+    world.put(0, 0, "without it")?;
+    world.dispatch(0, 2)?;
+    world.deliver_all()?;
+    assert_eq!(world.item(2, 0), value(0, "only here"), "kept until it is kept as a conflict");
     world.finish()
 }

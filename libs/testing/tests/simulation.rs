@@ -58,7 +58,7 @@ fn the_same_seed_gives_the_same_trace() {
 #[test]
 fn the_weather_is_bad_enough() {
     let mut counts = BTreeMap::<&str, usize>::new();
-    for seed in 0..50 {
+    for seed in 0..150 {
         run(seed, None)
             .unwrap()
             .counts
@@ -71,10 +71,13 @@ fn the_weather_is_bad_enough() {
     assert!(rare.is_empty(), "hardly ever: {rare:?} of {counts:#?}");
 }
 
-const REACHED: [&str; 9] = [
+const REACHED: [&str; 12] = [
     "a conflict is logged",
     "a gap is refused",
     "a node crashes",
+    "a replica is evicted",
+    "a replica joins",
+    "a stranger is refused",
     "a tombstone goes",
     "a version is from the future",
     "a write knows what stable hides",
@@ -86,8 +89,9 @@ const REACHED: [&str; 9] = [
 /// A simulation that finds nothing proves nothing: each rule, broken on purpose, must be noticed.
 #[test]
 fn every_broken_rule_is_noticed() {
-    for broken in Broken::ALL {
-        let noticed = (0..200).find_map(|seed| run(seed, Some(broken)).err());
+    // A history of its own tells what this one does: it takes more than chance brings together.
+    for broken in Broken::ALL.into_iter().filter(|broken| *broken != Broken::JoinerStartsAtZero) {
+        let noticed = (0..1000).find_map(|seed| run(seed, Some(broken)).err());
         let noticed = noticed.unwrap_or_else(|| panic!("{broken:?} is not noticed"));
         println!("{broken:?}: seed {}, {}", noticed.seed, noticed.violation);
     }

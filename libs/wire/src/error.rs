@@ -1,9 +1,12 @@
 //! Every error a client can get, by DynamoDB's names: one type, made by named constructors, mapped to the wire in one
 //! place.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use tradewind_model::Item;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum Code {
     AccessDenied,
     ConditionalCheckFailed,
@@ -41,28 +44,30 @@ pub enum Code {
 }
 
 /// Why one action of a cancelled transaction did not take place; `code` is `None` where it was not to blame.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct CancellationReason {
-    pub code: Option<&'static str>,
+    pub code: Option<Cow<'static, str>>,
     pub message: Option<String>,
     pub item: Option<Item>,
 }
 
 /// What a throttled request ran into: `reason` as the API spells it, `resource` an ARN.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ThrottlingReason {
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     pub resource: String,
 }
 
-#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Debug, thiserror::Error, Serialize, Deserialize)]
 #[error("{code:?}: {message}")]
 pub struct ApiError {
     pub code: Code,
     pub message: String,
     /// The current item, where a failed condition was asked to return it.
     pub item: Option<Item>,
+    #[serde(default)]
     pub cancellation: Vec<CancellationReason>,
+    #[serde(default)]
     pub throttling: Vec<ThrottlingReason>,
 }
 
@@ -104,7 +109,7 @@ impl ApiError {
 
     /// A transaction in which `reasons` has one entry per action, in their order.
     pub fn transaction_canceled(reasons: Vec<CancellationReason>) -> ApiError {
-        let codes: Vec<_> = reasons.iter().map(|reason| reason.code.unwrap_or("None")).collect();
+        let codes: Vec<_> = reasons.iter().map(|reason| reason.code.as_deref().unwrap_or("None")).collect();
         let message = format!(
             "Transaction cancelled, please refer cancellation reasons for specific reasons [{}]",
             codes.join(", ")

@@ -67,6 +67,7 @@ async fn call<E: Engine + Documents>(
         .region(&identity.region)
         .ok_or_else(|| refused(&tradewind_iam::Error::unserved_region(&identity.region)))?;
     match decode(operation, plain)? {
+        request if !front.claims_encryption && asks_for_encryption(&request) => Err(no_encryption()),
         Request::DescribeEndpoints => Ok(Answer::Endpoints(vec![front.address.clone()])),
         request => {
             let result = execute(region.database, operation, request).await;
@@ -76,6 +77,22 @@ async fn call<E: Engine + Documents>(
             result
         }
     }
+}
+
+fn asks_for_encryption(request: &Request) -> bool {
+    let encryption = match request {
+        Request::CreateTable(create) => &create.encryption,
+        Request::UpdateTable(update) => &update.encryption,
+        _ => return false,
+    };
+    encryption.as_ref().is_some_and(|encryption| encryption.enabled)
+}
+
+fn no_encryption() -> ApiError {
+    ApiError::validation(
+        "One or more parameter values were invalid: SSESpecification is not supported here: tables are not encrypted \
+         with keys of their own",
+    )
 }
 
 /// A client that goes away takes its request's future with it. That must not leave the catalogue and its copy in memory

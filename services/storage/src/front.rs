@@ -63,6 +63,8 @@ pub struct Front<E: 'static> {
     pub access: Arc<Access>,
     /// Where clients reach this port, for DescribeEndpoints.
     pub address: String,
+    /// Whether tables may ask for encryption with a key. Nothing here encrypts: only where nobody relies on it.
+    pub claims_encryption: bool,
 }
 
 impl<E: 'static> Front<E> {

@@ -4,10 +4,14 @@
 //! runs on the thread that accepted its connection, from the first byte to the last.
 
 mod access;
+pub mod credentials;
 mod dynamodb;
 mod front;
+pub mod node;
 mod server;
+mod tls;
 
 pub use access::Access;
 pub use front::{Answered, Front, Guard, Other, Region, Regions};
 pub use server::{Server, serve};
+pub use tls::{TlsError, acceptor, pinned};

@@ -1,20 +1,27 @@
 //! Connections: accepted, served by HTTP/1.1 with keep-alive, and drained when the service stops.
 
 use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http::request::Parts;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tradewind_engine::{Documents, Engine};
@@ -27,12 +34,18 @@ use crate::front::{Answered, Front, Guard, Region};
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// A client may take so long for its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client may be silent for so long in the middle of its body, and take so long for the whole of it.
+const BODY_SILENCE: Duration = Duration::from_secs(20);
+const BODY_TIMEOUT: Duration = Duration::from_secs(300);
+/// A client may take so long to agree on TLS.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is read beyond the largest body, so that the client sees the answer and not a reset.
 const MAX_DRAIN_BYTES: usize = 4 * MAX_BODY_BYTES;
 
 /// A bound port.
 pub struct Server {
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Server {
@@ -48,7 +61,12 @@ impl Server {
             };
             io::Error::new(error.kind(), format!("cannot listen on {address}: {cause}"))
         })?;
-        Ok(Server { listener })
+        Ok(Server { listener, tls: None })
+    }
+
+    /// Speaks TLS, and nothing else.
+    pub fn with_tls(self, tls: TlsAcceptor) -> Server {
+        Server { tls: Some(tls), ..self }
     }
 
     pub fn port(&self) -> io::Result<u16> {
@@ -74,11 +92,11 @@ pub async fn serve<E: Engine + Documents>(
         };
         match accepted {
             Ok((stream, _)) => {
-                let (front, stop) = (front.clone(), stop.clone());
+                let (front, stop, tls) = (front.clone(), stop.clone(), server.tls.clone());
                 let served = connections.track_future(async move {
                     // A socket belongs to the runtime on which it was made; it may be served on another.
                     match stream.into_std().and_then(TcpStream::from_std) {
-                        Ok(stream) => connection(stream, front, stop).await,
+                        Ok(stream) => welcome(stream, tls, front, stop).await,
                         Err(error) => tracing::warn!(%error, "a connection was lost"),
                     }
                 });
@@ -95,9 +113,30 @@ pub async fn serve<E: Engine + Documents>(
     connections.wait().await;
 }
 
-async fn connection<E: Engine + Documents>(stream: TcpStream, front: Arc<Front<E>>, stop: CancellationToken) {
+async fn welcome<E: Engine + Documents>(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    front: Arc<Front<E>>,
+    stop: CancellationToken,
+) {
     // Answers are small and wait for nothing.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return connection(stream, front, stop).await };
+    let agreed = tokio::select! {
+        agreed = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)) => agreed,
+        () = stop.cancelled() => return,
+    };
+    // Who does not agree on TLS is told so by TLS.
+    if let Ok(Ok(stream)) = agreed {
+        connection(stream, front, stop).await;
+    }
+}
+
+async fn connection<E: Engine + Documents>(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    front: Arc<Front<E>>,
+    stop: CancellationToken,
+) {
     let service = service_fn(|request| {
         let front = &front;
         async move { Ok::<_, Infallible>(answer(front, request).await.map(Full::new)) }
@@ -120,13 +159,15 @@ async fn connection<E: Engine + Documents>(stream: TcpStream, front: Arc<Front<E
 
 async fn answer<E: Engine + Documents>(front: &Front<E>, request: http::Request<Incoming>) -> Answered {
     let (parts, body) = request.into_parts();
-    let body = match read(body).await {
-        Ok(body) => body,
-        Err(_) => return bad_request(),
+    let body = match read_in_time(body).await {
+        Some(Ok(body)) => body,
+        Some(Err(_)) => return empty(StatusCode::BAD_REQUEST),
+        // Answered before the body is read, the connection ends with the answer.
+        None => return empty(StatusCode::REQUEST_TIMEOUT),
     };
     let size: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if size > MAX_HEADER_BYTES || parts.uri.path().len() > MAX_HEADER_BYTES {
-        return bad_request();
+        return empty(StatusCode::BAD_REQUEST);
     }
     // DynamoDB has only this path.
     if parts.uri.path() == "/" {
@@ -177,17 +218,30 @@ fn other_region<E: 'static>(front: &Front<E>, parts: &Parts) -> Region<E> {
     named.and_then(|name| front.region(name)).unwrap_or_else(|| front.regions.first())
 }
 
-/// The whole body; `None` if it is too large.
-async fn read(body: Incoming) -> Result<Option<Bytes>, hyper::Error> {
+/// The whole body, or `None` if the client stops sending it. Most bodies are there already, and cost no timer.
+async fn read_in_time(body: Incoming) -> Option<Result<Option<Bytes>, hyper::Error>> {
+    let mut reading = std::pin::pin!(read(body));
+    match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
+        Poll::Ready(read) => read.transpose(),
+        Poll::Pending => timeout(BODY_TIMEOUT, reading).await.ok().and_then(Result::transpose),
+    }
+}
+
+/// The whole body; `None` inside if it is too large, and outside if the client falls silent.
+async fn read(body: Incoming) -> Result<Option<Option<Bytes>>, hyper::Error> {
     let mut body = Limited::new(body, MAX_DRAIN_BYTES);
     let mut first = None;
     let mut rest: Option<BytesMut> = None;
     let mut length = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = match frame {
-            Ok(frame) => frame,
-            Err(error) if error.is::<LengthLimitError>() => return Ok(None),
-            Err(error) => return Err(*error.downcast::<hyper::Error>().expect("the body's own error")),
+    loop {
+        let frame = match next(&mut body).await {
+            Some(Some(Ok(frame))) => frame,
+            Some(None) => break,
+            None => return Ok(None),
+            Some(Some(Err(error))) if error.is::<LengthLimitError>() => return Ok(Some(None)),
+            Some(Some(Err(error))) => {
+                return Err(*error.downcast::<hyper::Error>().expect("the body's own error"));
+            }
         };
         let Ok(piece) = frame.into_data() else { continue };
         length += piece.len();
@@ -208,13 +262,23 @@ async fn read(body: Incoming) -> Result<Option<Bytes>, hyper::Error> {
         }
     }
     if length > MAX_BODY_BYTES {
-        return Ok(None);
+        return Ok(Some(None));
     }
-    Ok(Some(rest.map(BytesMut::freeze).or(first).unwrap_or_default()))
+    Ok(Some(Some(rest.map(BytesMut::freeze).or(first).unwrap_or_default())))
 }
 
-fn bad_request() -> Answered {
+type Piece<B> = Result<Frame<<B as Body>::Data>, <B as Body>::Error>;
+
+/// The body's next piece, if there is one, or `None` once the client has been silent for too long.
+async fn next<B: Body + Unpin>(body: &mut B) -> Option<Option<Piece<B>>> {
+    match poll_fn(|context| Poll::Ready(Pin::new(&mut *body).poll_frame(context))).await {
+        Poll::Ready(piece) => Some(piece),
+        Poll::Pending => timeout(BODY_SILENCE, body.frame()).await.ok(),
+    }
+}
+
+fn empty(status: StatusCode) -> Answered {
     let mut response = http::Response::new(Bytes::new());
-    *response.status_mut() = http::StatusCode::BAD_REQUEST;
+    *response.status_mut() = status;
     response
 }

@@ -1,5 +1,9 @@
 //! The streams service of a region: functions that run on the changes of its tables, and the API that manages them.
+//!
+//! [`Streams`] is all of it in one process, beside the database. [`Node`] is one process of several: each shard of each
+//! mapping runs at one of them, by a lease in the region's store, and moves when they come, go or die.
 
+mod lease;
 mod source;
 
 use std::path::PathBuf;
@@ -8,14 +12,16 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tradewind_database::Database;
-use tradewind_engine::{Documents, Engine};
+use tradewind_engine::{Documents, Engine, Member, Members};
 use tradewind_function::catalogue::Catalogue;
-use tradewind_function::code::CodeStore;
-use tradewind_function::invoke::Functions;
-use tradewind_function::lambda::LambdaApi;
+use tradewind_function::code::{CodeStore, Packages};
+use tradewind_function::invoke::{Functions, Handler};
+use tradewind_function::lambda::{LambdaApi, Parts};
 use tradewind_function::mapping::failed::FailedLog;
-use tradewind_function::mapping::{Mappings, RunnerSettings};
+use tradewind_function::mapping::{Mappings, RunnerSettings, Seats};
+use tradewind_function::metrics::Metrics;
 use tradewind_function::runtime::{Environments, Settings as RuntimeSettings};
+use uuid::Uuid;
 
 pub use source::Shards;
 pub use tradewind_function::lambda::{Request, Response, is_lambda_path};
@@ -48,34 +54,58 @@ type Api<E> = LambdaApi<E, Functions<E>, Shards<E>>;
 pub struct Streams<E> {
     api: Api<E>,
     functions: Arc<Functions<E>>,
-    mappings: Arc<Mappings<E, Functions<E>, Shards<E>, FailedLog>>,
+    mappings: Arc<Mappings<E, Functions<E>, Shards<E>>>,
 }
 
 impl<E: Engine + Documents> Streams<E> {
-    /// Must be called inside a Tokio runtime.
+    /// All functions of a region in this process. Must be called inside a Tokio runtime.
     pub fn new(database: Arc<Database<E>>, settings: Settings) -> anyhow::Result<Streams<E>> {
+        let seats = Seats::alone(database.region().as_str());
+        let source = Shards::new(database.clone());
+        Streams::assemble(database, settings, source, seats, false)
+    }
+
+    fn assemble(
+        database: Arc<Database<E>>,
+        settings: Settings,
+        source: Shards<E>,
+        seats: Arc<Seats>,
+        is_shared: bool,
+    ) -> anyhow::Result<Streams<E>> {
         let region = database.region();
         let clock = database.clock().clone();
         let clock: tradewind_function::Clock = Arc::new(move || clock.now_ms());
         let catalogue = Arc::new(Catalogue::new(database.engine().clone()));
         let code = Arc::new(CodeStore::open(settings.folder.join("code"))?);
+        let packages = Arc::new(Packages::new(database.engine().clone(), code, is_shared));
         let runtime = runtime_settings(&database, &settings);
-        let environments = Environments::new(catalogue.clone(), code.clone(), runtime, clock.clone())?;
+        let environments = Environments::new(catalogue.clone(), packages.clone(), runtime, clock.clone())?;
         let functions = Arc::new(Functions::new(environments));
-        let source = Arc::new(Shards::new(database.clone()));
-        let failed = Arc::new(FailedLog::open(settings.folder.join("failed"))?);
+        let source = Arc::new(source);
+        let failed = Arc::new(FailedLog::new(database.engine().clone()));
         let account = database.account().to_owned();
-        let runner =
-            RunnerSettings { region, account: account.clone(), owner: region.to_string(), drain: DRAIN };
+        let journal = functions.environments().journal().clone();
+        let runner = RunnerSettings { region, account: account.clone(), seats, drain: DRAIN };
         let mappings = Mappings::new(
             catalogue.clone(),
             functions.clone(),
             source.clone(),
-            failed,
+            failed.clone(),
+            journal.metrics().clone(),
             clock.clone(),
             runner,
         );
-        let api = LambdaApi::new(region.as_str(), account, catalogue, code, functions.clone(), source, clock);
+        let api = LambdaApi::new(Parts {
+            region: region.to_string(),
+            account,
+            catalogue,
+            code: packages,
+            invoker: functions.clone(),
+            source,
+            failed,
+            journal,
+            clock,
+        });
         Ok(Streams { api, functions, mappings })
     }
 
@@ -92,6 +122,57 @@ impl<E: Engine + Documents> Streams<E> {
 
     pub fn functions(&self) -> &Arc<Functions<E>> {
         &self.functions
+    }
+
+    /// A function of this process: registered, and in the catalogue so that it can be mapped and invoked by its name.
+    pub async fn serve(&self, name: &str, handler: Handler) -> anyhow::Result<()> {
+        Ok(self.functions.serve(name, handler).await?)
+    }
+
+    /// All numbers under Lambda's names.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.functions.environments().journal().metrics().clone()
+    }
+}
+
+/// One process of any number that run a region's functions: leased, each shard at one of them.
+pub struct Node<E> {
+    pub streams: Arc<Streams<E>>,
+    member: Member,
+    seats: Arc<Seats>,
+    engine: Arc<E>,
+}
+
+impl<E: Engine + Documents + Members> Node<E> {
+    /// `name` is this process's among its kind, `address` where its Lambda API is reached. The database is a view of the
+    /// region that owns no partition. Must be called inside a Tokio runtime.
+    pub fn new(
+        database: Arc<Database<E>>,
+        settings: Settings,
+        name: &str,
+        address: &str,
+    ) -> anyhow::Result<Node<E>> {
+        let member = Member { name: name.to_owned(), id: Uuid::new_v4(), address: address.to_owned() };
+        let seats = Seats::of(lease::name(&member));
+        let engine = database.engine().clone();
+        let source = Shards::remote(database.clone());
+        let streams = Arc::new(Streams::assemble(database, settings, source, seats.clone(), true)?);
+        Ok(Node { streams, member, seats, engine })
+    }
+
+    /// Runs this process's share until `shutdown`: then running invocations end, every shard is let go of, and the lease is
+    /// given back last, so that the others begin where this one has saved.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let stopped = CancellationToken::new();
+        let lease =
+            lease::keep(self.engine.clone(), self.member.clone(), self.seats.clone(), stopped.clone());
+        let lease = tokio::spawn(lease);
+        self.streams.run(shutdown).await;
+        stopped.cancel();
+        if let Err(error) = lease.await {
+            tracing::error!(%error, "keeping the lease of the streams service");
+        }
+        lease::leave(&*self.engine, &self.member, &self.seats).await;
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tradewind_changelog::ChangeLog;
 use tradewind_database::Database;
-use tradewind_database::stream::{Found, sequence_number};
+use tradewind_database::stream::{Found, sequence_number, sequence_of};
 use tradewind_engine::{Documents, Engine};
 use tradewind_function::mapping::source::{Page, ShardInfo, ShardSource, SourceError, StreamRecord};
-use tradewind_model::{Change, Sequence};
+use tradewind_model::{Change, PartitionId, Sequence};
 use tradewind_wire::ApiError;
 use tradewind_wire::error::Code;
 use tradewind_wire::request::stream::StreamRef;
@@ -19,11 +21,54 @@ pub struct Shards<E> {
     database: Arc<Database<E>>,
     /// Streams that were read, by ARN: what they are of does not change.
     known: Mutex<HashMap<String, Found>>,
+    /// Where partitions are owned by other processes: their ends, looked at again and again.
+    looking: Option<Looking>,
+}
+
+/// How often the end of a log is looked at that another process writes.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// One task per partition that somebody waits for; it ends when nobody does.
+#[derive(Default)]
+struct Looking {
+    ends: Arc<Mutex<HashMap<PartitionId, watch::Sender<u64>>>>,
+}
+
+impl Looking {
+    fn watch<E: Engine>(&self, engine: Arc<E>, partition: PartitionId) -> watch::Receiver<u64> {
+        let mut ends = self.ends.lock().expect("no panic while held");
+        if let Some(end) = ends.get(&partition) {
+            return end.subscribe();
+        }
+        let (end, receiver) = watch::channel(0);
+        ends.insert(partition, end.clone());
+        let ends = self.ends.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                if let Ok(kept) = engine.kept(partition).await {
+                    end.send_if_modified(|known| std::mem::replace(known, kept.end.0) != kept.end.0);
+                }
+                let mut ends = ends.lock().expect("no panic while held");
+                // Under the lock: nobody can subscribe in between.
+                if end.receiver_count() == 0 {
+                    ends.remove(&partition);
+                    return;
+                }
+            }
+        });
+        receiver
+    }
 }
 
 impl<E: Engine + Documents> Shards<E> {
     pub fn new(database: Arc<Database<E>>) -> Shards<E> {
-        Shards { database, known: Mutex::default() }
+        Shards { database, known: Mutex::default(), looking: None }
+    }
+
+    /// The streams of a region whose partitions other processes own.
+    pub fn remote(database: Arc<Database<E>>) -> Shards<E> {
+        Shards { database, known: Mutex::default(), looking: Some(Looking::default()) }
     }
 
     async fn find(&self, arn: &str) -> Result<Found, SourceError> {
@@ -104,7 +149,7 @@ impl<E: Engine + Documents> ShardSource for Shards<E> {
         let page = match self.database.read_shard(&found, number, after, limit).await {
             Ok(page) => page,
             Err(error) if error.code == Code::TrimmedDataAccess => {
-                let kept = self.database.engine().kept(found.partition(number)).await;
+                let kept = self.database.change_log().kept(found.partition(number)).await;
                 let first = kept.map_err(|error| SourceError::Unavailable(error.to_string()))?.start;
                 let oldest = Sequence(first.0.saturating_sub(1));
                 let read = self.database.read_shard(&found, number, oldest, limit).await;
@@ -127,15 +172,22 @@ impl<E: Engine + Documents> ShardSource for Shards<E> {
         Ok(Page { records, through, end })
     }
 
+    fn sequence(&self, sequence_number: &str) -> Option<Sequence> {
+        sequence_number.parse().ok().map(sequence_of)
+    }
+
     fn wake(&self, stream_arn: &str, shard_id: &str) -> watch::Receiver<u64> {
         let known = self.known.lock().expect("no panic while held");
         let partition = known
             .get(stream_arn)
             .and_then(|found| found.shard_number(shard_id).map(|number| found.partition(number)));
-        match partition {
-            Some(partition) => self.database.change_log().tail().watch(partition),
+        match (partition, &self.looking) {
+            (Some(partition), Some(looking)) if !self.database.is_published() => {
+                looking.watch(self.database.engine().clone(), partition)
+            }
+            (Some(partition), _) => self.database.change_log().watch(partition),
             // Read first: then it is known.
-            None => watch::Sender::new(0).subscribe(),
+            (None, _) => watch::Sender::new(0).subscribe(),
         }
     }
 }

@@ -1,10 +1,17 @@
 //! The command line. Every setting of a service can be given by environment as well.
 
+pub mod function;
+pub mod kafka;
+pub mod operation;
+pub mod storage;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use tradewind_model::Region;
+
+pub use function::{Add, Form, Function, Origin, Reading, Replay};
 
 #[derive(Parser)]
 #[command(name = "tradewind", version, about = "DynamoDB-compatible global tables that you run yourself")]
@@ -17,6 +24,13 @@ pub struct Arguments {
 pub enum Command {
     /// Run any number of regions in this process
     Dev(Dev),
+    /// Run a node of a region whose data is kept in PostgreSQL
+    Storage(Box<storage::Storage>),
+    /// Make, list and disable the access keys of a region on PostgreSQL
+    #[command(subcommand)]
+    Credentials(operation::Credentials),
+    /// Ask a service of this machine whether it can serve; the exit code says so
+    Healthcheck(operation::Healthcheck),
     /// List tables in every region
     Tables(Query),
     /// Show writes that lost to another they did not know
@@ -25,9 +39,12 @@ pub enum Command {
     /// Show what replication does
     #[command(subcommand)]
     Replication(Replication),
-    /// Add functions that run on changes
+    /// Functions that run on changes: add, watch, pause, replay
     #[command(subcommand)]
     Function(Function),
+    /// Load regions, measure them, and check that nothing was lost
+    #[command(name = "loadtest")]
+    LoadTest(tradewind_loadtest::LoadTest),
 }
 
 #[derive(Args, Clone)]
@@ -57,6 +74,9 @@ pub struct Dev {
     /// Throttle tables and indexes by their throughput, as AWS does
     #[arg(long, env = "TRADEWIND_THROTTLE")]
     pub throttle: bool,
+    /// Expired items that each region deletes in a second, at most
+    #[arg(long, env = "TRADEWIND_TTL_PACE", default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub ttl_pace: u32,
     /// The account that owns all tables
     #[arg(long, env = "TRADEWIND_ACCOUNT_ID", default_value = "000000000000", value_parser = account_id)]
     pub account_id: String,
@@ -93,39 +113,62 @@ pub struct Query {
 #[derive(Subcommand)]
 pub enum Conflicts {
     /// List a table's conflicts as the region saw them, oldest first
-    List {
+    List(ConflictList),
+    /// Show conflicts as they happen, until interrupted
+    Follow(ConflictList),
+    /// Count conflicts by who lost to whom
+    Count {
         table: String,
-        /// At most so many
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
         #[command(flatten)]
         query: Query,
     },
+    /// Write again what lost, if the item still is what won
+    Restore {
+        table: String,
+        /// The conflict, as `list` names it
+        id: String,
+        #[command(flatten)]
+        query: Query,
+    },
+}
+
+#[derive(Args, Clone)]
+pub struct ConflictList {
+    pub table: String,
+    /// Only of the item with this key, in DynamoDB's JSON: '{"id": {"S": "a"}}'
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Only where one of the two writes was made in this region
+    #[arg(long)]
+    pub of: Option<Region>,
+    /// Only from this time on, in Unix milliseconds
+    #[arg(long)]
+    pub from_ms: Option<u64>,
+    /// Only before this time, in Unix milliseconds
+    #[arg(long)]
+    pub to_ms: Option<u64>,
+    /// At most so many
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+    #[command(flatten)]
+    pub query: Query,
 }
 
 #[derive(Subcommand)]
 pub enum Replication {
     /// Show every link: from, to, state, lag
     Status(Query),
-}
-
-#[derive(Subcommand)]
-pub enum Function {
-    /// Run a command on the changes of a table; it speaks the Lambda Runtime API
-    Add {
-        name: String,
-        /// The command, run by sh in --directory; AWS_LAMBDA_RUNTIME_API tells it where to ask for work
-        #[arg(long)]
-        command: String,
-        /// The table whose stream it reads; without one it runs only when it is invoked
-        #[arg(long)]
-        table: Option<String>,
-        /// Where the command runs; when a file in it changes, the next invocation sees that
-        #[arg(long, default_value = ".")]
-        directory: PathBuf,
-        /// Records of one invocation at most
-        #[arg(long, default_value_t = 100)]
-        batch_size: u32,
+    /// End the replica of a region that is lost; ask a region that stays
+    Evict {
+        /// The region that is lost
+        lost: Region,
+        table: String,
+        #[command(flatten)]
+        query: Query,
+    },
+    /// Level a region whose database was restored from a backup with the others
+    Repair {
+        table: String,
         #[command(flatten)]
         query: Query,
     },

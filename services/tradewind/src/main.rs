@@ -1,7 +1,13 @@
-//! The one binary: `dev` runs regions in this process; the other commands ask a running one.
+//! The one binary: `dev` runs regions in this process, `storage` a node of a region; the other commands ask a running one.
 
 mod arguments;
+mod credentials;
 mod dev;
+mod healthcheck;
+mod loadtest;
+mod storage;
+mod store;
+mod threads;
 mod tools;
 
 use std::process::ExitCode;
@@ -16,10 +22,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Dev(settings) => dev::run(settings),
+        Command::Storage(settings) => storage::run(*settings),
+        Command::Credentials(command) => credentials::run(&command),
+        Command::Healthcheck(settings) => healthcheck::run(&settings),
         Command::Tables(query) => tools::tables(&query),
         Command::Conflicts(command) => tools::conflicts(&command),
         Command::Replication(command) => tools::replication(&command),
         Command::Function(command) => tools::function(&command),
+        Command::LoadTest(command) => loadtest::run(&command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,10 +7,10 @@ use tradewind_engine::{Documents, Engine};
 use tradewind_wire::ApiError;
 use tradewind_wire::request::table::{CreateTable, StreamView};
 
-use super::{build, encode};
-use crate::region::{Database, TABLES};
-use crate::table::Table;
+use super::{build, unavailable};
+use crate::region::Database;
 use crate::table::document::{IndexStatus, Range, Settings, Stream, TableDocument, TableStatus};
+use crate::table::global::Global;
 
 impl<E: Engine + Documents> Database<E> {
     /// The table takes requests when this returns.
@@ -18,7 +18,7 @@ impl<E: Engine + Documents> Database<E> {
         let _alone = self.control.lock().await;
         let name = request.table.name.clone();
         if self.table(&name).is_some() {
-            return Err(ApiError::resource_in_use(format!("Table already exists: {name}")));
+            return Err(exists(&name));
         }
         let document = self.document_of(request);
         self.add_table(document).await
@@ -26,11 +26,13 @@ impl<E: Engine + Documents> Database<E> {
 
     /// For a caller that holds the control lock.
     pub(super) async fn add_table(&self, document: TableDocument) -> Result<Arc<TableDocument>, ApiError> {
-        self.set(TABLES, &document.name, None, Some(&encode(&document))).await?;
         let name = document.name.clone();
-        let table = Arc::new(Table::new(document, self.shared.clone()));
-        self.publish(&name, Some(table.clone()));
-        Ok(table.document())
+        if self.replace(&name, None, Some(document)).await?.is_none() {
+            self.refresh_catalogue().await.map_err(unavailable)?;
+            return Err(exists(&name));
+        }
+        self.tell_nodes().await;
+        Ok(self.existing(&name)?.document())
     }
 
     fn document_of(&self, request: CreateTable) -> TableDocument {
@@ -66,10 +68,16 @@ impl<E: Engine + Documents> Database<E> {
                 encryption: request.encryption,
                 ttl_changed_ms: None,
                 expiry_noted: None,
+                disassociation_protection: None,
+                settings_replication: request.settings_replication,
             },
-            shared: None,
+            global: Global::default(),
         }
     }
+}
+
+fn exists(name: &str) -> ApiError {
+    ApiError::resource_in_use(format!("Table already exists: {name}"))
 }
 
 pub(super) fn new_stream(

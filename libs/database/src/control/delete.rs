@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tradewind_engine::{Documents, Engine, Space};
-use tradewind_model::{Incarnation, Region, Sequence};
+use tradewind_model::{Epoch, Incarnation, PartitionId, Region, Sequence};
 use tradewind_wire::ApiError;
 
-use super::{encode, unavailable};
+use super::{encode, in_use, unavailable};
 use crate::partition::group::{Answer, Op};
-use crate::region::{DROPPED, Database, TABLES, TRASH};
+use crate::region::{DROPPED, Database, TRASH};
 use crate::table::Table;
 use crate::table::document::{TableDocument, TableStatus};
 
@@ -53,10 +53,10 @@ impl<E: Engine + Documents> Database<E> {
         let _alone = self.control.lock().await;
         let table = self.existing(name)?;
         let document = table.document();
-        if document.status == TableStatus::Creating {
-            return Err(ApiError::resource_in_use(format!(
-                "Attempt to change a resource which is still in use: Table is being created: {name}"
-            )));
+        match document.status {
+            TableStatus::Creating => return Err(in_use("Table is being created", name)),
+            TableStatus::Deleting => return Err(in_use("Table is being deleted", name)),
+            TableStatus::Active | TableStatus::Updating => (),
         }
         if document.settings.deletion_protection {
             return Err(ApiError::validation(
@@ -79,20 +79,39 @@ impl<E: Engine + Documents> Database<E> {
         }
     }
 
-    /// For a caller that holds the control lock. The owners end first, so that the stream ends where the log does; a
-    /// catalogue that cannot be written leaves the table as it was.
-    async fn drop_table(&self, table: &Arc<Table<E>>) -> Result<(), ApiError> {
+    /// For a caller that holds the control lock. Once the document says that the table goes, no owner starts any more at any
+    /// node; then every one there was is fenced, so that the stream ends where the log does. A catalogue that cannot be
+    /// written leaves the table as it was; what fails later is done by housekeeping.
+    pub(super) async fn drop_table(&self, table: &Arc<Table<E>>) -> Result<(), ApiError> {
+        let name = table.document().name.clone();
+        self.change_alone(&name, |document| {
+            document.status = TableStatus::Deleting;
+            Ok(())
+        })
+        .await?;
+        self.finish_drop(table).await
+    }
+
+    /// What a drop does after the document says so. It may be done again, and by several nodes at the same time.
+    pub(crate) async fn finish_drop(&self, table: &Arc<Table<E>>) -> Result<(), ApiError> {
         let document = table.document();
-        table
-            .set_document(TableDocument { status: TableStatus::Deleting, ..TableDocument::clone(&document) });
-        self.publish(&document.name, None);
         table.close().await;
-        let recorded = self.record_drop(&document).await;
-        if recorded.is_err() {
-            let table = Table::new(TableDocument::clone(&document), self.shared.clone());
-            self.publish(&document.name, Some(Arc::new(table)));
+        let fenced = document.partitions.iter().map(|range| self.fence(document.partition_id(range.number)));
+        futures_util::future::try_join_all(fenced).await?;
+        self.record_drop(&document).await?;
+        // Where another node was first, there is nothing left to do.
+        self.replace(&document.name, Some(table.revision()), None).await?;
+        self.tell_nodes().await;
+        Ok(())
+    }
+
+    async fn fence(&self, partition: PartitionId) -> Result<(), ApiError> {
+        let engine = &self.shared.engine;
+        // One that was never opened is not opened any more: whoever does reads the document afterwards.
+        if engine.peek(partition).await.map_err(unavailable)?.epoch > Epoch(0) {
+            engine.open(partition).await.map_err(unavailable)?;
         }
-        recorded
+        Ok(())
     }
 
     async fn record_drop(&self, document: &TableDocument) -> Result<(), ApiError> {
@@ -107,8 +126,7 @@ impl<E: Engine + Documents> Database<E> {
         if !dropped.streams.is_empty() {
             self.put(DROPPED, &id, &encode(&dropped)).await?;
         }
-        let stored = self.shared.engine.get(TABLES, &document.name).await.map_err(unavailable)?;
-        self.set(TABLES, &document.name, stored.map(|stored| stored.revision), None).await
+        Ok(())
     }
 
     /// The document with its last stream ended where the log ends.
@@ -121,7 +139,7 @@ impl<E: Engine + Documents> Database<E> {
             ends_at.insert(range.number, Sequence(kept.end.0 - 1));
         }
         let now_ms = self.shared.clock.now_ms();
-        if let Some(stream) = ended.streams.last_mut().filter(|stream| stream.ends_at.is_none()) {
+        if let Some(stream) = ended.streams.last_mut().filter(|stream| !stream.is_ended(document)) {
             stream.ends_at = Some(ends_at);
             stream.disabled_ms = Some(now_ms);
         }
@@ -157,7 +175,7 @@ impl<E: Engine + Documents> Database<E> {
 }
 
 /// The last sequence of each partition, by its number.
-pub(super) async fn log_ends<E: Engine>(
+pub(crate) async fn log_ends<E: Engine + Documents>(
     table: &Table<E>,
     document: &TableDocument,
 ) -> Result<BTreeMap<u32, Sequence>, ApiError> {

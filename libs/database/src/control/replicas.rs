@@ -6,14 +6,14 @@ use std::sync::Arc;
 use tradewind_engine::{Documents, Engine};
 use tradewind_model::{Incarnation, Region};
 use tradewind_wire::ApiError;
-use tradewind_wire::request::table::{ReplicaUpdate, StreamView};
+use tradewind_wire::request::table::{ReplicaSettings, ReplicaUpdate, StreamView};
 
 use super::build::new_incarnation;
 use super::create::new_stream;
-use super::update::forget_definitions;
 use crate::partition::group::Op;
 use crate::region::Database;
-use crate::table::document::{Index, IndexStatus, Range, Replica, ReplicaStatus, TableDocument, TableStatus};
+use crate::table::document::{IndexStatus, Range, Replica, ReplicaStatus, TableDocument, TableStatus};
+use crate::table::elements;
 
 impl<E: Engine + Documents> Database<E> {
     /// Refuses what cannot be done before anything is.
@@ -125,17 +125,26 @@ impl<E: Engine + Documents> Database<E> {
             ..source.clone()
         };
         document.settings.deletion_protection = false;
+        document.settings.expiry_noted = None;
+        document.global.claim = None;
+        if let Some(encryption) = &mut document.settings.encryption {
+            // Keys are each region's own.
+            encryption.key = None;
+        }
         for index in &mut document.indexes {
             index.id = new_incarnation();
             // Empty, and every row comes through a merge: nothing to fill.
             index.status = IndexStatus::Active;
         }
-        let creating = Replica { status: ReplicaStatus::Creating, ..active(incarnation) };
+        let asked = source.replicas.get(&self.region()).cloned().unwrap_or_else(|| active(incarnation));
+        let creating = Replica { status: ReplicaStatus::Creating, incarnation: Some(incarnation), ..asked };
+        // As new as what it was made from, so that whatever is decided of it later is newer.
         document.replicas.insert(self.region(), creating);
         document
     }
 
-    /// What `region`'s replica is now; `None`: none any more. A table whose other replicas are all gone is of one region.
+    /// What `region`'s replica is now; `None`: none any more. Others hear of it as of any setting. A table whose other
+    /// replicas are all gone is of one region.
     pub async fn set_replica(
         &self,
         name: &str,
@@ -145,16 +154,14 @@ impl<E: Engine + Documents> Database<E> {
         let here = self.region();
         let leaves = replica.is_none();
         self.change(name, |document| {
-            match replica {
-                Some(replica) => document.replicas.insert(region, replica),
+            match &replica {
+                Some(replica) => document.replicas.insert(region, replica.clone()),
                 None => document.replicas.remove(&region),
             };
             if document.replicas.keys().all(|region| *region == here) {
                 document.replicas.clear();
             }
-            if document.replicas.get(&here).is_none_or(|replica| replica.status == ReplicaStatus::Active) {
-                document.status = TableStatus::Active;
-            }
+            serve_once_active(document, here);
             Ok(())
         })
         .await?;
@@ -164,50 +171,94 @@ impl<E: Engine + Documents> Database<E> {
         Ok(())
     }
 
-    /// Takes over shared settings that are newer than its own: an index that is new here is filled, one that is gone
-    /// there goes.
-    pub async fn adopt_settings(&self, newer: &TableDocument) -> Result<(), ApiError> {
-        let _alone = self.control.lock().await;
-        let known = self.existing(&newer.name)?.document();
-        if newer.shared <= known.shared {
+    /// How much of a joiner's snapshot is sent. Nobody else needs to know, so it is no setting.
+    pub async fn set_progress(&self, name: &str, region: Region, percent: u8) -> Result<(), ApiError> {
+        let noted = self.change(name, |document| {
+            if let Some(replica) = document.replicas.get_mut(&region) {
+                replica.progress = Some(percent);
+            }
+            Ok(())
+        });
+        noted.await.map(|_| ())
+    }
+
+    /// A region has dropped that life of the table.
+    pub(crate) async fn left_by(
+        &self,
+        name: &str,
+        region: Region,
+        incarnation: Incarnation,
+    ) -> Result<(), ApiError> {
+        let document = self.existing(name)?.document();
+        if !document.counts(region, incarnation) || region == self.region() {
             return Ok(());
         }
-        let gone: Vec<_> = known
-            .indexes
-            .iter()
-            .filter(|index| !newer.indexes.iter().any(|new| is_same(index, new)))
-            .cloned()
-            .collect();
-        self.change_alone(&newer.name, |document| {
-            adopt(document, newer);
-            Ok(())
-        })
-        .await?;
-        self.discard_indexes(&gone).await
+        self.set_replica(name, region, None).await
+    }
+
+    /// Takes over what is newer of another replica's settings: an index that is new here is filled, one that is gone there
+    /// goes. Answers what they are here now. A region that is no replica, in either one's eyes, changes nothing.
+    pub async fn adopt(&self, from: Region, theirs: &TableDocument) -> Result<TableDocument, ApiError> {
+        let _alone = self.control.lock().await;
+        let here = self.region();
+        let ours = self.existing(&theirs.name)?.document();
+        let mutual = ours.counts(from, theirs.incarnation) && theirs.counts(here, ours.incarnation);
+        if !mutual || ours.is_evicted_by(here, theirs) {
+            return Ok((*ours).clone());
+        }
+        let mut merged = None;
+        let known = self
+            .change_alone(&theirs.name, |document| {
+                let result = elements::merge(document, theirs, here);
+                *document = result.document.clone();
+                serve_once_active(document, here);
+                merged = Some(result);
+                Ok(())
+            })
+            .await?;
+        let Some(merged) = merged else { return Ok((*known).clone()) };
+        for index in &merged.redefined {
+            tracing::warn!(
+                table = theirs.name, region = %here, index, defined_in = %from,
+                "two regions have defined this index; the newer definition stands, and it is rebuilt here"
+            );
+        }
+        self.discard_indexes(&merged.discarded).await?;
+        let table = self.existing(&theirs.name)?;
+        for left in ours.replicas.keys().filter(|region| !known.replicas.contains_key(region)) {
+            table.submit_to_all(|_| Op::Leave(*left)).await?;
+        }
+        Ok((*known).clone())
     }
 
     /// Whether `region` is known to have these settings.
     pub fn settings_shared_with(&self, document: &TableDocument, region: Region) -> bool {
         let shared = self.settings_shared.lock().expect("no panic while held");
-        document.shared.is_none() || shared.get(&(document.incarnation, region)) == document.shared.as_ref()
+        shared.get(&(document.incarnation, region)) == Some(&document.global.marks)
+    }
+
+    /// They tell each other again: `region` has refused what it should have taken.
+    pub fn unshare_settings(&self, incarnation: Incarnation, region: Region) {
+        let mut shared = self.settings_shared.lock().expect("no panic while held");
+        shared.remove(&(incarnation, region));
     }
 
     pub fn set_settings_shared(&self, document: &TableDocument, region: Region) {
-        if let Some(version) = document.shared {
-            let mut shared = self.settings_shared.lock().expect("no panic while held");
-            shared.insert((document.incarnation, region), version);
-        }
+        let mut shared = self.settings_shared.lock().expect("no panic while held");
+        shared.insert((document.incarnation, region), document.global.marks.clone());
+    }
+}
+
+/// A joiner takes requests from when it is a replica like the others.
+fn serve_once_active(document: &mut TableDocument, here: Region) {
+    let active = document.replicas.get(&here).is_none_or(|replica| replica.status == ReplicaStatus::Active);
+    if active && document.status == TableStatus::Creating {
+        document.status = TableStatus::Active;
     }
 }
 
 fn active(incarnation: Incarnation) -> Replica {
-    Replica {
-        status: ReplicaStatus::Active,
-        incarnation: Some(incarnation),
-        seen_to_by: None,
-        class: None,
-        read_override: None,
-    }
+    Replica { status: ReplicaStatus::Active, incarnation: Some(incarnation), ..Replica::new(None) }
 }
 
 fn existing_replica(document: &TableDocument, name: &str) -> Result<Region, ApiError> {
@@ -224,20 +275,15 @@ fn apply(document: &mut TableDocument, here: Region, update: &ReplicaUpdate) {
     match update {
         ReplicaUpdate::Create(settings) => {
             let Ok(region) = Region::new(&settings.region) else { return };
-            let replica = Replica {
-                status: ReplicaStatus::Creating,
-                incarnation: None,
-                seen_to_by: Some(here),
-                class: settings.class,
-                read_override: settings.read_capacity,
-            };
+            let mut replica = Replica::new(Some(here));
+            set_overrides(&mut replica, settings);
+            document.global.former.remove(&region);
             document.replicas.insert(region, replica);
         }
         ReplicaUpdate::Update(settings) => {
             let region = Region::new(&settings.region).ok();
             if let Some(replica) = region.and_then(|region| document.replicas.get_mut(&region)) {
-                replica.class = settings.class.or(replica.class);
-                replica.read_override = settings.read_capacity.or(replica.read_override);
+                set_overrides(replica, settings);
             }
         }
         ReplicaUpdate::Delete { region } | ReplicaUpdate::Disassociate { region } => {
@@ -250,31 +296,14 @@ fn apply(document: &mut TableDocument, here: Region, update: &ReplicaUpdate) {
     }
 }
 
-/// One name with another definition is another index: it was deleted and made again.
-fn is_same(a: &Index, b: &Index) -> bool {
-    let definition =
-        |index: &Index| (index.local, index.hash.clone(), index.range.clone(), index.projection.clone());
-    a.name == b.name && definition(a) == definition(b)
-}
-
-fn adopt(document: &mut TableDocument, newer: &TableDocument) {
-    document.shared = newer.shared;
-    document.capacity = newer.capacity.clone();
-    if document.ttl != newer.ttl {
-        document.ttl = newer.ttl.clone();
-        document.settings.expiry_noted = None;
+/// What is not named stays.
+fn set_overrides(replica: &mut Replica, settings: &ReplicaSettings) {
+    replica.class = settings.class.or(replica.class);
+    replica.read_override = settings.read_capacity.or(replica.read_override);
+    replica.max_read_override = settings.on_demand_read.or(replica.max_read_override);
+    for index in &settings.indexes {
+        let bounds = replica.index_overrides.entry(index.name.clone()).or_default();
+        bounds.read = index.read_capacity.or(bounds.read);
+        bounds.max_read = index.on_demand_read.or(bounds.max_read);
     }
-    document.attributes = newer.attributes.clone();
-    document.indexes.retain(|index| newer.indexes.iter().any(|new| is_same(index, new)));
-    for index in &newer.indexes {
-        match document.indexes.iter_mut().find(|known| known.name == index.name) {
-            Some(known) => known.capacity = index.capacity.clone(),
-            None => document.indexes.push(Index {
-                id: new_incarnation(),
-                status: IndexStatus::Backfilling,
-                ..index.clone()
-            }),
-        }
-    }
-    forget_definitions(document);
 }

@@ -1,6 +1,6 @@
 //! UpdateTable: one change of a table's settings, stream, indexes or replicas.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tradewind_engine::{Documents, Engine};
@@ -16,7 +16,8 @@ use super::create::new_stream;
 use super::delete::{Trash, log_ends};
 use crate::region::{Database, TRASH};
 use crate::table::Table;
-use crate::table::document::{Capacity, Index, IndexStatus, TableDocument, TableStatus};
+use crate::table::document::{Capacity, Index, IndexStatus, Stream, TableDocument, TableStatus};
+use crate::table::elements::forget_definitions;
 
 /// Global indexes of one table. (Developer guide, "Quotas".)
 const MAX_GLOBAL_INDEXES: usize = 20;
@@ -39,17 +40,8 @@ impl<E: Engine + Documents> Database<E> {
             self.update_stream(&name, stream).await?;
         }
         let removed = removed_indexes(&document, &request);
-        let version = self.settings_version(document.shared);
         let now_ms = self.shared.clock.now_ms();
-        let updated = self.change_alone(&name, |document| {
-            let before = document.clone();
-            apply_update(document, &request, now_ms)?;
-            if *document != before {
-                document.shared = Some(version);
-            }
-            Ok(())
-        });
-        let updated = updated.await?;
+        let updated = self.change_alone(&name, |document| apply_update(document, &request, now_ms)).await?;
         self.discard_indexes(&removed).await?;
         if request.replicas.is_empty() {
             Ok(updated)
@@ -62,9 +54,7 @@ impl<E: Engine + Documents> Database<E> {
         let table = self.existing(name)?;
         let document = table.document();
         match (update, document.stream()) {
-            (StreamUpdate::Enable(_), Some(_)) => {
-                Err(ApiError::validation(format!("Table already has an enabled stream: TableName: {name}")))
-            }
+            (StreamUpdate::Enable(_), Some(_)) => Err(has_stream(name)),
             (StreamUpdate::Disable, None) => {
                 Err(ApiError::validation(format!("Table has no stream to disable: TableName: {name}")))
             }
@@ -76,13 +66,25 @@ impl<E: Engine + Documents> Database<E> {
         }
     }
 
+    /// What is written while the stream is being enabled may show in it or not; once this returns, everything does.
     pub(super) async fn enable_stream(&self, name: &str, view: StreamView) -> Result<(), ApiError> {
         let table = self.existing(name)?;
         let begins_after = log_ends(&table, &table.document()).await?;
-        let now_ms = self.shared.clock.now_ms();
-        let stream = new_stream(view, now_ms, begins_after);
+        let stream = new_stream(view, self.shared.clock.now_ms(), begins_after);
+        let label = stream.label.clone();
         self.change_alone(name, |document| {
-            document.streams.push(stream);
+            if document.stream().is_some() {
+                return Err(has_stream(name));
+            }
+            document.streams.push(stream.clone());
+            Ok(())
+        })
+        .await?;
+        let begins_after = log_ends(&table, &table.document()).await?;
+        self.change_alone(name, |document| {
+            if let Some(stream) = document.streams.iter_mut().find(|stream| stream.label == label) {
+                stream.begins_after = begins_after.clone();
+            }
             Ok(())
         })
         .await
@@ -91,27 +93,32 @@ impl<E: Engine + Documents> Database<E> {
 
     /// The last record is of the last write that was decided while the stream was there.
     async fn disable_stream(&self, name: &str) -> Result<(), ApiError> {
-        let table = self.existing(name)?;
-        let mut without = TableDocument::clone(&table.document());
-        if let Some(stream) = without.streams.last_mut() {
-            stream.ends_at = Some(BTreeMap::new());
-        }
-        let enabled = table.document();
-        table.set_document(without);
-        let ended = self.record_end(name, &table).await;
-        if ended.is_err() {
-            table.set_document(TableDocument::clone(&enabled));
-        }
-        ended
-    }
-
-    async fn record_end(&self, name: &str, table: &Table<E>) -> Result<(), ApiError> {
-        let ended = log_ends(table, &table.document()).await?;
         let now_ms = self.shared.clock.now_ms();
         self.change_alone(name, |document| {
-            if let Some(stream) = document.streams.last_mut() {
-                stream.ends_at = Some(ended);
+            if let Some(stream) = document.streams.last_mut().filter(|stream| stream.ends_at.is_none()) {
+                stream.ends_at = Some(BTreeMap::new());
                 stream.disabled_ms = Some(now_ms);
+            }
+            Ok(())
+        })
+        .await?;
+        self.end_streams(&*self.existing(name)?).await
+    }
+
+    /// Notes where streams end that were disabled: every owner has heard of it when it answers. After a crash between the
+    /// two, housekeeping does it.
+    pub(crate) async fn end_streams(&self, table: &Table<E>) -> Result<(), ApiError> {
+        let document = table.document();
+        let ending = |stream: &Stream| stream.ends_at.is_some() && !stream.is_ended(&document);
+        if !document.streams.iter().any(ending) {
+            return Ok(());
+        }
+        let ends = log_ends(table, &document).await?;
+        self.change_alone(&document.name, |now| {
+            let begins: Vec<_> = now.streams.iter().map(|stream| stream.begins_after.clone()).collect();
+            for (at, stream) in now.streams.iter_mut().enumerate().filter(|(_, stream)| ending(stream)) {
+                // One that was enabled since begins where this one has ended.
+                stream.ends_at = Some(begins.get(at + 1).unwrap_or(&ends).clone());
             }
             Ok(())
         })
@@ -131,6 +138,10 @@ impl<E: Engine + Documents> Database<E> {
         }
         Ok(())
     }
+}
+
+fn has_stream(name: &str) -> ApiError {
+    ApiError::validation(format!("Table already has an enabled stream: TableName: {name}"))
 }
 
 /// What would promise more than there is.
@@ -164,6 +175,12 @@ fn update_settings(document: &mut TableDocument, request: &UpdateTable, now_ms: 
     }
     if let Some(encryption) = &request.encryption {
         document.settings.encryption = Some(encryption.clone());
+    }
+    if let Some(protected) = request.disassociation_protection {
+        document.settings.disassociation_protection = Some(protected);
+    }
+    if let Some(mode) = &request.settings_replication {
+        document.settings.settings_replication = Some(mode.clone());
     }
     Ok(())
 }
@@ -310,14 +327,4 @@ fn undefined(new: &NewIndex, definitions: &[tradewind_model::KeyAttribute]) -> A
         keys.join(", "),
         defined.join(", ")
     ))
-}
-
-/// Definitions are of key attributes only.
-pub(super) fn forget_definitions(document: &mut TableDocument) {
-    let table = document.keys.attributes();
-    let used: BTreeSet<_> = table
-        .chain(document.indexes.iter().flat_map(Index::keys))
-        .map(|attribute| attribute.name.clone())
-        .collect();
-    document.attributes.retain(|attribute| used.contains(&attribute.name));
 }

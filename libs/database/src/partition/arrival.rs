@@ -14,7 +14,7 @@ use super::state::{LinkState, Source};
 /// A version further ahead than this of the destination's clock is not taken: a wrong clock must not spread.
 pub const MAX_AHEAD_MS: u64 = 500;
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Arrival {
     pub source: Source,
     /// The source partition's hashes.
@@ -30,6 +30,9 @@ pub struct Arrival {
     pub watermark: Hlc,
     /// What the source partition had applied of each region at `through`.
     pub seen: BTreeMap<Region, Hlc>,
+    /// How many evictions the source knows of.
+    #[serde(default)]
+    pub generation: u64,
 }
 
 /// The destination's answer, with how far it has come.
@@ -47,18 +50,25 @@ pub enum Arrived {
         cursor: Sequence,
         ahead_ms: u64,
     },
+    /// The source is no replica here: it was evicted, has left, or lives another life. Nothing was taken.
+    Stranger {
+        cursor: Sequence,
+    },
 }
 
 impl Arrived {
     pub fn cursor(&self) -> Sequence {
         match self {
-            Arrived::Through { cursor } | Arrived::Gap { cursor } | Arrived::Ahead { cursor, .. } => *cursor,
+            Arrived::Through { cursor }
+            | Arrived::Gap { cursor }
+            | Arrived::Ahead { cursor, .. }
+            | Arrived::Stranger { cursor } => *cursor,
         }
     }
 }
 
 /// An item of another region's snapshot, tombstones included.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SnapshotRow {
     pub key: ItemKey,
     /// Carries the greater of its sender's stable and the one it carried there.
@@ -84,11 +94,15 @@ impl Arrival {
     }
 
     /// Moves the link to the batch's end. What it announces holds only from there on: a watermark belongs to its
-    /// sequence.
-    pub(super) fn arrived(&self, link: &mut LinkState) {
+    /// sequence. A source that has not heard of an eviction announces nothing that counts: it may still have taken
+    /// something of the evicted region that the others will never get.
+    pub(super) fn arrived(&self, link: &mut LinkState, generation: u64) {
         link.cursor = link.cursor.max(self.through);
         link.at = self.at.or(link.at);
         (link.from, link.to) = (self.from, self.to);
+        if self.generation < generation {
+            return;
+        }
         link.watermark = link.watermark.max(self.watermark);
         for (region, hlc) in &self.seen {
             let seen = link.seen.entry(*region).or_default();

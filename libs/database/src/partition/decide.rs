@@ -1,5 +1,6 @@
 //! What one local write does to one item: pure, and free to run again.
 
+use serde::{Deserialize, Serialize};
 use tradewind_expression::{Condition, Update};
 use tradewind_model::{Item, ItemKey, ItemRef, Number, ValueRef};
 use tradewind_wire::ApiError;
@@ -8,7 +9,7 @@ use crate::item;
 use crate::table::document::TableDocument;
 
 /// A write of one item, as a request asks for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Write {
     pub key: ItemKey,
     pub action: Action,
@@ -28,7 +29,7 @@ impl Write {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Action {
     Put(Item),
     /// `key` holds the key attributes that a new item starts from.
@@ -39,6 +40,11 @@ pub enum Action {
     Delete,
     /// Only the condition.
     Check,
+    /// What lost in a conflict, in the place of what won, as long as that stands. `None`: no item.
+    Restore {
+        item: Option<Item>,
+        over: Option<Item>,
+    },
     /// A delete by TTL: only if the item still is expired at `now_s`.
     Expire {
         attribute: String,
@@ -55,7 +61,7 @@ pub enum Decision {
 }
 
 /// Why a write did not take place.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Refusal {
     pub error: ApiError,
     /// The item it met: what the capacity of a failed condition counts.
@@ -75,6 +81,13 @@ pub fn decide(table: &TableDocument, write: &Write, old: Option<ItemRef<'_>>) ->
         Action::Update { key, update } => updated(table, key, update.as_ref(), old),
         Action::Delete => Ok(Decision::Set(None)),
         Action::Check => Ok(Decision::Nothing),
+        Action::Restore { item, over } => {
+            if old != over.as_ref().map(Item::as_ref) {
+                let item = old.filter(|_| write.item_on_failure).map(ItemRef::to_item);
+                return Err(ApiError::condition_failed(item));
+            }
+            Ok(Decision::Set(item.clone()))
+        }
         Action::Expire { attribute, now_s } => {
             let expired = old.and_then(|item| item.get(attribute)).is_some_and(|at| is_expired(at, *now_s));
             Ok(if expired { Decision::Set(None) } else { Decision::Nothing })

@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tradewind_engine::{PartitionCommit, Row, Space};
-use tradewind_model::{Change, Hlc, Item, ItemKey, Region, StoredItem, Version};
+use tradewind_model::{Change, Epoch, Hlc, Item, ItemKey, Region, StoredItem, Version};
 use tradewind_wire::request::table::StreamView;
 
 use super::arrival::{Arrival, Arrived, SnapshotRow};
@@ -16,13 +17,17 @@ use super::decide::{Action, Decision, Refusal, Write, decide};
 use super::state::{LinkState, Source, State};
 use crate::conflict::Conflict;
 use crate::merge::{self, Kind, Loser, Merged};
-use crate::table::document::TableDocument;
+use crate::table::document::{ReplicaStatus, TableDocument};
 use crate::{expiry, index, tombstone};
 
 /// What an operation may be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Op {
     Write(Write),
+    /// The operation, if the owner still has this epoch. So does everything travel that comes from another node: what is
+    /// late finds that the partition has moved on, and what was found not to be done under an epoch is done under it or not
+    /// at all.
+    Under(Epoch, Box<Op>),
     /// All of them or none: distinct items.
     Transact(Vec<Write>),
     /// A link's batch.
@@ -39,6 +44,21 @@ pub enum Op {
     Joined(Hlc),
     /// Links of a region that is no replica any more end.
     Leave(Region),
+    /// Where links go on after a repair, whatever was there before.
+    Reset(Vec<(Source, LinkState)>),
+    /// Rows of a region that is repaired: those that stable knows to be deleted are refused.
+    Mend(Vec<SnapshotRow>),
+    /// Deletes items that are still these versions: another region refused them.
+    Forget(Vec<(ItemKey, Version)>),
+    /// What a region wrote before it was evicted and nobody else had, in its new life: into the conflict log.
+    Leftovers {
+        at_ms: u64,
+        rows: Vec<SnapshotRow>,
+    },
+    /// Conflicts of a former life of the table.
+    Record(Vec<Conflict>),
+    /// Removes conflicts by their keys.
+    Unrecord(Vec<Vec<u8>>),
     /// Writes the rows these items have in an index that is being filled.
     Fill {
         index: String,
@@ -51,22 +71,51 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether carrying it out twice does what once does. Of a write, others may have seen the first and followed it.
+    pub fn is_repeatable(&self) -> bool {
+        match self {
+            Op::Write(_) | Op::Transact(_) => false,
+            Op::Under(_, op) => op.is_repeatable(),
+            _ => true,
+        }
+    }
+
+    /// The same under this epoch, and no other.
+    #[must_use]
+    pub fn under(self, epoch: Epoch) -> Op {
+        Op::Under(epoch, Box::new(self.anytime()))
+    }
+
+    /// The same under any epoch.
+    #[must_use]
+    pub fn anytime(self) -> Op {
+        match self {
+            Op::Under(_, op) => op.anytime(),
+            op => op,
+        }
+    }
+
     /// The items whose current rows it needs.
     pub fn keys(&self) -> Vec<&ItemKey> {
         match self {
             Op::Write(write) => vec![&write.key],
+            Op::Under(_, op) => op.keys(),
             Op::Transact(writes) => writes.iter().map(|write| &write.key).collect(),
             Op::Arrive(arrival) => arrival.changes.iter().map(|(_, change)| &change.key).collect(),
-            Op::Seed(rows) => rows.iter().map(|row| &row.key).collect(),
+            Op::Seed(rows) | Op::Mend(rows) | Op::Leftovers { rows, .. } => {
+                rows.iter().map(|row| &row.key).collect()
+            }
+            Op::Forget(items) => items.iter().map(|(key, _)| key).collect(),
             Op::Prune(tombstones) => tombstones.iter().map(|(_, key)| key).collect(),
             Op::Fill { keys, .. } | Op::Expiring(keys) => keys.iter().collect(),
             Op::Begin(_) | Op::Joined(_) | Op::Leave(_) | Op::Raise | Op::Barrier => Vec::new(),
+            Op::Reset(_) | Op::Record(_) | Op::Unrecord(_) => Vec::new(),
         }
     }
 }
 
 /// The images around a write.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Written {
     pub old: Option<Item>,
     pub new: Option<Item>,
@@ -75,11 +124,15 @@ pub struct Written {
 /// Of each action of a transaction, why it was refused, or `None`.
 pub type Refusals = Vec<Option<Box<Refusal>>>;
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Answer {
     Written(Result<Written, Box<Refusal>>),
     Transacted(Result<Vec<Written>, Refusals>),
     Arrived(Arrived),
+    /// Of rows, those that were refused.
+    Late(Vec<(ItemKey, Version)>),
+    /// The epoch is not the one that the operation named; nothing was done.
+    Stale,
     /// The sequence and clock after the operation.
     Done {
         next: tradewind_model::Sequence,
@@ -93,6 +146,14 @@ fn has_new(view: StreamView) -> bool {
 
 fn has_old(view: StreamView) -> bool {
     matches!(view, StreamView::OldImage | StreamView::NewAndOldImages)
+}
+
+/// Whether changes of the source are taken. Decided with each group, so that nothing is after all owners have heard of an
+/// eviction.
+fn takes_from(table: &TableDocument, source: &Source) -> bool {
+    let replica = table.replicas.get(&source.region);
+    let stays = replica.is_some_and(|replica| replica.status != ReplicaStatus::Evicting);
+    stays && table.counts(source.region, source.incarnation)
 }
 
 pub struct Group<'a> {
@@ -127,45 +188,37 @@ impl<'a> Group<'a> {
         Group { table, here, now_ms, current, state: state.clone(), commit, must_commit: false }
     }
 
-    pub fn take(&mut self, op: Op) -> Answer {
+    pub fn take(&mut self, op: &Op) -> Answer {
         match op {
-            Op::Write(write) => Answer::Written(self.write(&write)),
-            Op::Transact(writes) => Answer::Transacted(self.transact(&writes)),
-            Op::Arrive(arrival) => Answer::Arrived(self.arrive(arrival)),
-            Op::Seed(rows) => {
-                rows.into_iter().for_each(|row| self.merge_row(row));
-                self.done()
-            }
-            Op::Raise => {
-                self.raise(Hlc::from_ms(self.now_ms));
-                self.done()
-            }
+            Op::Write(write) => return Answer::Written(self.write(write)),
+            Op::Under(epoch, op) => return self.take_under(*epoch, op),
+            Op::Transact(writes) => return Answer::Transacted(self.transact(writes)),
+            Op::Arrive(arrival) => return Answer::Arrived(self.arrive(arrival)),
+            Op::Seed(rows) => rows.iter().for_each(|row| self.merge_row(row.clone())),
+            Op::Raise => self.raise(Hlc::from_ms(self.now_ms)),
             Op::Begin(links) => {
-                links.into_iter().for_each(|(source, link)| self.begin(source, link));
-                self.done()
+                links.iter().for_each(|(source, link)| self.begin(*source, link.clone()));
             }
-            Op::Joined(watermark) => {
-                self.joined(watermark);
-                self.done()
+            Op::Joined(watermark) => self.joined(*watermark),
+            Op::Leave(region) => self.leave(*region),
+            Op::Reset(links) => {
+                links.iter().for_each(|(source, link)| self.reset(*source, link.clone()));
             }
-            Op::Leave(region) => {
-                self.leave(region);
-                self.done()
+            Op::Mend(rows) => {
+                return Answer::Late(rows.iter().filter_map(|row| self.mend(row.clone())).collect());
             }
-            Op::Prune(tombstones) => {
-                self.prune(&tombstones);
-                self.done()
+            Op::Forget(items) => items.iter().for_each(|(key, version)| self.forget(key, *version)),
+            Op::Leftovers { at_ms, rows } => {
+                rows.iter().for_each(|row| self.leftover(*at_ms, row.clone()));
             }
-            Op::Fill { index, keys } => {
-                keys.iter().for_each(|key| self.fill(&index, key));
-                self.done()
-            }
-            Op::Expiring(keys) => {
-                keys.iter().for_each(|key| self.note_expiry(key));
-                self.done()
-            }
-            Op::Barrier => self.done(),
+            Op::Record(conflicts) => conflicts.iter().for_each(|conflict| self.record(conflict)),
+            Op::Unrecord(keys) => keys.iter().for_each(|key| self.unrecord(key.clone())),
+            Op::Prune(tombstones) => self.prune(tombstones),
+            Op::Fill { index, keys } => keys.iter().for_each(|key| self.fill(index, key)),
+            Op::Expiring(keys) => keys.iter().for_each(|key| self.note_expiry(key)),
+            Op::Barrier => (),
         }
+        self.done()
     }
 
     /// The commit, if there is anything to write, and the state once it has happened.
@@ -177,6 +230,13 @@ impl<'a> Group<'a> {
 
     fn done(&self) -> Answer {
         Answer::Done { next: self.state.next, max_hlc: self.state.max_hlc }
+    }
+
+    fn take_under(&mut self, epoch: Epoch, op: &Op) -> Answer {
+        match epoch == self.state.epoch {
+            true => self.take(op),
+            false => Answer::Stale,
+        }
     }
 
     fn write(&mut self, write: &Write) -> Result<Written, Box<Refusal>> {
@@ -302,8 +362,14 @@ impl<'a> Group<'a> {
     }
 
     /// Applies the part of a batch that may be applied: from the cursor on, up to a version from the future.
-    fn arrive(&mut self, arrival: Arrival) -> Arrived {
+    fn arrive(&mut self, arrival: &Arrival) -> Arrived {
         let mut link = self.state.links.get(&arrival.source).cloned().unwrap_or_else(|| arrival.fresh());
+        // A source that knows of an eviction that this region does not counts what stays: what its changes leave unsaid
+        // may be of the evicted region, which this one may be.
+        let unheard = arrival.generation > self.table.global.generation;
+        if unheard || !takes_from(self.table, &arrival.source) {
+            return Arrived::Stranger { cursor: link.cursor };
+        }
         if arrival.after > link.cursor {
             return Arrived::Gap { cursor: link.cursor };
         }
@@ -323,7 +389,7 @@ impl<'a> Group<'a> {
             link.cursor = *sequence;
             link.at = Some(change.version);
         }
-        arrival.arrived(&mut link);
+        arrival.arrived(&mut link, self.table.global.generation);
         let cursor = link.cursor;
         self.save_link(arrival.source, link);
         Arrived::Through { cursor }
@@ -342,6 +408,13 @@ impl<'a> Group<'a> {
         if self.state.links.get(&source).is_none_or(|known| known.cursor < link.cursor) {
             self.save_link(source, link);
         }
+    }
+
+    /// What was promised still holds: a source that was repaired writes above it.
+    fn reset(&mut self, source: Source, link: LinkState) {
+        let known = self.state.links.get(&source);
+        let (watermark, seen) = known.map(|known| (known.watermark, known.seen.clone())).unwrap_or_default();
+        self.save_link(source, LinkState { watermark, seen, ..link });
     }
 
     fn joined(&mut self, watermark: Hlc) {
@@ -379,6 +452,56 @@ impl<'a> Group<'a> {
         let stored = self.current.remove(&change.key).flatten();
         let merged = merge::merge(stored.as_ref(), incoming.clone(), self.state.stable);
         self.settle(&change.key, stored, incoming, merged, change.request);
+    }
+
+    /// A row at or below stable that is not here was deleted everywhere: its sender does not know that any more.
+    fn mend(&mut self, row: SnapshotRow) -> Option<(ItemKey, Version)> {
+        let stored = self.current.remove(&row.key).flatten();
+        let merged = merge::merge(stored.as_ref(), row.row.clone(), self.state.stable);
+        let late = matches!(merged.lost, Some((_, Kind::Late))).then(|| (row.key.clone(), row.row.version));
+        self.settle(&row.key, stored, row.row, merged, None);
+        late
+    }
+
+    /// An ordinary delete, which the other regions hear of; what it deletes is kept as `late`.
+    fn forget(&mut self, key: &ItemKey, version: Version) {
+        let stands = self.current.get(key).and_then(Option::as_ref);
+        let Some(stored) = stands.filter(|row| row.version == version && row.item.is_some()).cloned() else {
+            return;
+        };
+        let conflict = Conflict {
+            at_ms: self.now_ms,
+            kind: Kind::Late,
+            key: key.clone(),
+            winner: None,
+            loser: stored.clone(),
+        };
+        self.record(&conflict);
+        let hlc = Hlc::tick(self.now_ms, self.state.max_hlc);
+        let version = Version { hlc, origin: self.here };
+        let row = merge::written(Some(&stored), version, None, false, self.state.stable);
+        self.store(key, Some(stored), row, None);
+    }
+
+    /// A write whose region was evicted before anybody else had it. One that an item here names in its past was had.
+    fn leftover(&mut self, at_ms: u64, old: SnapshotRow) {
+        let stands = self.current.get(&old.key).and_then(Option::as_ref);
+        if stands.is_some_and(|row| merge::names(row, old.row.version)) {
+            return;
+        }
+        let conflict =
+            Conflict { at_ms, kind: Kind::Evicted, key: old.key, winner: stands.cloned(), loser: old.row };
+        self.record(&conflict);
+    }
+
+    fn record(&mut self, conflict: &Conflict) {
+        self.commit.rows.push(conflict.row(self.table.incarnation));
+        self.must_commit = true;
+    }
+
+    fn unrecord(&mut self, key: Vec<u8>) {
+        self.commit.rows.push(Row { space: Space::Conflicts, key: key.into(), value: None });
+        self.must_commit = true;
     }
 
     fn merge_row(&mut self, row: SnapshotRow) {
@@ -428,8 +551,7 @@ impl<'a> Group<'a> {
             winner: winner.cloned(),
             loser: loser.clone(),
         };
-        self.commit.rows.push(conflict.row(self.table.incarnation));
-        self.must_commit = true;
+        self.record(&conflict);
     }
 
     fn prune(&mut self, tombstones: &[(Hlc, ItemKey)]) {

@@ -8,12 +8,12 @@
 //! partition:20 'l' number:4 incarnation:16 region   JSON of LinkState
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tradewind_engine::{Opened, Row, Space};
-use tradewind_model::{Epoch, Hlc, Incarnation, PartitionId, Region, Sequence, Version};
+use tradewind_model::{Epoch, Hlc, Incarnation, ItemKey, PartitionId, Region, Sequence, StoredItem, Version};
 
 use crate::table::document::{Range, TableDocument};
 
@@ -41,7 +41,7 @@ pub struct LinkState {
     pub to: u64,
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct State {
     pub id: PartitionId,
     pub range: Range,
@@ -100,6 +100,12 @@ impl State {
         let name = source.region.as_str().as_bytes();
         let rest = [&source.number.to_be_bytes()[..], source.incarnation.as_bytes(), name].concat();
         Row { space: Space::Cursors, key: cursor_key(self.id, b'l', &rest), value }
+    }
+
+    /// Whether a row is newer than anything that this owner has written: then it is not the owner any more, and must not
+    /// give versions that a newer one has passed.
+    pub fn is_behind(&self, current: &HashMap<ItemKey, Option<StoredItem>>) -> bool {
+        current.values().flatten().any(|row| row.version.hlc > self.max_hlc)
     }
 
     /// What this partition has applied of `region`: the least watermark of the links that together cover its range.

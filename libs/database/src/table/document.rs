@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tradewind_model::key::IndexId;
-use tradewind_model::{Incarnation, KeyAttribute, KeySchema, PartitionId, Region, Sequence, Version};
+use tradewind_model::{Incarnation, KeyAttribute, KeySchema, PartitionId, Region, Sequence};
 use tradewind_wire::request::table::{Encryption, IndexProjection, StreamView, TableClass};
+
+use super::global::Global;
 
 /// Partitions of a table that asked for no throughput.
 pub const DEFAULT_PARTITIONS: u32 = 4;
@@ -33,9 +35,9 @@ pub struct TableDocument {
     pub tags: BTreeMap<String, String>,
     #[serde(default)]
     pub settings: Settings,
-    /// When the settings that replicas share were changed last, and where.
+    /// What holds the replicas of a table together.
     #[serde(default)]
-    pub shared: Option<Version>,
+    pub global: Global,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -59,6 +61,10 @@ pub struct Settings {
     /// The TTL attribute by which it is recorded when items expire; `None` from when TTL is switched until all items that
     /// were there are recorded.
     pub expiry_noted: Option<String>,
+    /// As UpdateTable was asked; it keeps nothing.
+    pub disassociation_protection: Option<bool>,
+    /// GlobalTableSettingsReplicationMode, as it was asked.
+    pub settings_replication: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -72,6 +78,17 @@ pub struct Capacity {
     pub max_write: Option<u64>,
     pub warm_read: Option<u64>,
     pub warm_write: Option<u64>,
+}
+
+impl Capacity {
+    fn with(&self, own: ReadOverride) -> Capacity {
+        let mut capacity = self.clone();
+        capacity.max_read = own.max_read.or(capacity.max_read);
+        if !capacity.on_demand {
+            capacity.provisioned.read = own.read.unwrap_or(capacity.provisioned.read);
+        }
+        capacity
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -144,6 +161,39 @@ pub struct Replica {
     pub class: Option<TableClass>,
     #[serde(default)]
     pub read_override: Option<u64>,
+    /// A bound of its own for reads on demand.
+    #[serde(default)]
+    pub max_read_override: Option<u64>,
+    /// By index name.
+    #[serde(default)]
+    pub index_overrides: BTreeMap<String, ReadOverride>,
+    /// Of its snapshot, in percent, while it is created.
+    #[serde(default)]
+    pub progress: Option<u8>,
+}
+
+impl Replica {
+    /// One that is to be made, by the region that was asked for it.
+    pub fn new(seen_to_by: Option<Region>) -> Replica {
+        Replica {
+            status: ReplicaStatus::Creating,
+            incarnation: None,
+            seen_to_by,
+            class: None,
+            read_override: None,
+            max_read_override: None,
+            index_overrides: BTreeMap::new(),
+            progress: None,
+        }
+    }
+}
+
+/// Where one replica's reads of an index are bounded otherwise than the others'.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReadOverride {
+    pub read: Option<u64>,
+    pub max_read: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -152,6 +202,8 @@ pub enum ReplicaStatus {
     Creating,
     Active,
     Deleting,
+    /// Away too long: the others take nothing from it any more, and level what they have of it.
+    Evicting,
 }
 
 /// A partition: the keys whose hash is in `from..=to`.
@@ -184,6 +236,14 @@ impl Range {
     }
 }
 
+impl Stream {
+    /// Whether it is known where the stream ends, in each of the table's partitions.
+    pub fn is_ended(&self, table: &TableDocument) -> bool {
+        let ends_at = self.ends_at.as_ref();
+        ends_at.is_some_and(|ends| table.partitions.iter().all(|range| ends.contains_key(&range.number)))
+    }
+}
+
 impl TableDocument {
     pub fn partition_id(&self, number: u32) -> PartitionId {
         PartitionId { incarnation: self.incarnation, number }
@@ -200,6 +260,28 @@ impl TableDocument {
 
     pub fn is_replicated(&self) -> bool {
         !self.replicas.is_empty()
+    }
+
+    /// Whether its changes have readers, or had some that may still come.
+    pub fn is_logged(&self) -> bool {
+        self.is_replicated() || !self.streams.is_empty()
+    }
+
+    /// What is set for this region's replica alone.
+    pub fn own_replica(&self) -> Option<&Replica> {
+        self.replicas.values().find(|replica| replica.incarnation == Some(self.incarnation))
+    }
+
+    /// The table's capacity as it is in this region.
+    pub fn local_capacity(&self) -> Capacity {
+        let own = self.own_replica();
+        let (read, max_read) = own.map_or((None, None), |own| (own.read_override, own.max_read_override));
+        self.capacity.with(ReadOverride { read, max_read })
+    }
+
+    pub fn local_index_capacity(&self, index: &Index) -> Capacity {
+        let own = self.own_replica().and_then(|own| own.index_overrides.get(&index.name));
+        index.capacity.with(own.copied().unwrap_or_default())
     }
 
     pub fn has_local_indexes(&self) -> bool {

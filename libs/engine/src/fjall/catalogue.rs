@@ -1,4 +1,9 @@
-//! Documents as rows of the state keyspace: `'d' ‖ collection ‖ 0 ‖ name → revision (8, big-endian) ‖ body`.
+//! Documents as rows of the state keyspace.
+//!
+//! ```text
+//! 'd' ‖ collection ‖ 0 ‖ name → revision (8, big-endian) ‖ body
+//! 'g' ‖ collection            → revision of the collection's newest change (8, big-endian)
+//! ```
 
 use ::fjall::Readable;
 
@@ -7,6 +12,10 @@ use crate::{Document, Error};
 
 pub fn document_key(collection: &str, name: &str) -> Vec<u8> {
     [b"d", collection.as_bytes(), &[0], name.as_bytes()].concat()
+}
+
+pub fn generation_key(collection: &str) -> Vec<u8> {
+    [b"g", collection.as_bytes()].concat()
 }
 
 /// Splits a document's row into its revision and its body.
@@ -28,6 +37,11 @@ impl Tables {
     pub fn document(&self, collection: &str, name: &str) -> Result<Option<Document>, Error> {
         let row = self.get(&self.state, &document_key(collection, name))?;
         row.map(|row| decode_document(&row)).transpose()
+    }
+
+    pub fn generation(&self, collection: &str) -> Result<u64, Error> {
+        let row = self.get(&self.state, &generation_key(collection))?;
+        row.map_or(Ok(0), |row| decode_revision(&row).map(|(revision, _)| revision))
     }
 
     pub fn documents(&self, collection: &str) -> Result<Vec<(String, Document)>, Error> {

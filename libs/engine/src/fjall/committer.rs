@@ -149,8 +149,11 @@ impl Committer {
                 let opened = self.open(partition, group);
                 group.answer(done, Ok(opened));
             }
-            Request::Document { key, expected, body, done } => {
+            Request::Document { key, generation, expected, body, done } => {
                 let verdict = self.compare_and_set(key, expected, body, group);
+                if let Ok(Some(revision)) = verdict {
+                    group.writes.insert(&self.tables.state, generation, &revision.to_be_bytes()[..]);
+                }
                 group.answer(done, verdict);
             }
             Request::Remove { space, keys, done } => {

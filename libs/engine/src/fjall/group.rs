@@ -19,6 +19,7 @@ pub enum Request {
     },
     Document {
         key: Vec<u8>,
+        generation: Vec<u8>,
         expected: Option<u64>,
         body: Option<Vec<u8>>,
         done: oneshot::Sender<Result<Option<u64>, Error>>,

@@ -3,6 +3,7 @@
 //! ```text
 //! items index conflicts cursors tokens expiry tombstones    the spaces
 //! state         'p' ‖ partition → counters    'd' ‖ collection ‖ 0 ‖ name → document    'r' → last revision given
+//!               'g' ‖ collection → revision of its newest change
 //! log-<hour>    changes
 //! ```
 //!

@@ -190,3 +190,20 @@ pub async fn a_batch_without_rows_only_checks(subject: &mut impl Subject) {
     part.next = Sequence(2);
     assert!(matches!(engine.commit(vec![part]).await, Err(Error::Fenced { .. })));
 }
+
+pub async fn a_peek_takes_nothing_over(subject: &mut impl Subject) {
+    let unseen = subject.engine().peek(partition(1)).await.expect("reads");
+    assert_eq!(unseen, Opened { epoch: Epoch(0), next: Sequence(1), max_hlc: 0 });
+    let mut owner = Owner::of(subject.engine(), 1).await;
+    owner.commit(subject.engine(), vec![], 3).await;
+    subject.reopen().await;
+    let engine = subject.engine();
+    let expected = Opened { epoch: Epoch(1), next: Sequence(4), max_hlc: 1 };
+    for _ in 0..2 {
+        assert_eq!(engine.peek(partition(1)).await.expect("reads"), expected);
+    }
+    owner.commit(engine, vec![], 1).await;
+    let opened = engine.open(partition(1)).await.expect("opens");
+    assert_eq!(engine.peek(partition(1)).await.expect("reads"), opened);
+    assert_eq!(engine.peek(partition(2)).await.expect("reads"), unseen);
+}

@@ -18,6 +18,30 @@ pub enum Code {
     },
     /// A folder of this machine, used as it is; a change of any file starts new environments.
     Directory { path: PathBuf },
+    /// An HTTP endpoint that somebody else runs.
+    Http(Endpoint),
+    /// A handler that the program registers in this process (see [`crate::invoke::Functions::register`]).
+    Handler,
+}
+
+/// A function behind HTTP.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub url: String,
+    pub form: Form,
+    /// The key of Standard Webhooks signatures, as `whsec_` and base64; never shown.
+    #[serde(default)]
+    pub secret: Option<String>,
+}
+
+/// How an endpoint is spoken to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// The event is posted to the URL; any 2xx is success, the body is the answer.
+    Webhook,
+    /// A container behind AWS's Runtime Interface Emulator: 200 with an error object is a function error.
+    Emulator,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -72,6 +96,32 @@ impl LogFormat {
 }
 
 impl Function {
+    /// A handler that the program brings.
+    pub fn of_this_process(name: &str, now_ms: u64) -> Function {
+        Function {
+            name: name.to_owned(),
+            runtime: None,
+            command: None,
+            handler: name.to_owned(),
+            role: "arn:aws:iam::000000000000:role/tradewind".to_owned(),
+            description: String::new(),
+            code: Code::Handler,
+            timeout_s: 900,
+            memory_mb: 128,
+            ephemeral_storage_mb: 512,
+            architecture: "x86_64".to_owned(),
+            environment: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            tracing_mode: "PassThrough".to_owned(),
+            dead_letter_target: None,
+            log_format: LogFormat::Text,
+            log_group: None,
+            reserved_concurrency: None,
+            revision_id: uuid::Uuid::new_v4().to_string(),
+            last_modified_ms: now_ms,
+        }
+    }
+
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_s.into())
     }

@@ -46,7 +46,32 @@ pub struct Mapping {
     /// Why it is not enabled, if Tradewind or a person said so.
     #[serde(default)]
     pub pause_reason: Option<String>,
+    /// Made to run a part of the stream again, and gone when that is done.
+    #[serde(default)]
+    pub replay: Option<Replay>,
     pub last_modified_ms: u64,
+}
+
+/// The part of a stream that is run again: fixed when it is asked for, so that it ends.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Replay {
+    /// The mapping whose function and knobs are used.
+    pub of: String,
+    /// The last sequence of each shard; shards that are not named are left out.
+    pub until: BTreeMap<String, Sequence>,
+    /// Only records written at this time or later.
+    #[serde(default)]
+    pub from_ms: Option<u64>,
+    /// Only records written before.
+    #[serde(default)]
+    pub to_ms: Option<u64>,
+}
+
+impl Replay {
+    pub fn includes(&self, written_ms: u64) -> bool {
+        self.from_ms.is_none_or(|from_ms| written_ms >= from_ms)
+            && self.to_ms.is_none_or(|to_ms| written_ms < to_ms)
+    }
 }
 
 /// What a mapping does with records; names and defaults are Lambda's for DynamoDB streams.
@@ -73,6 +98,8 @@ pub struct Knobs {
     pub kms_key_arn: Option<String>,
     pub metrics: Vec<String>,
     pub origin: OriginFilter,
+    /// So many failed invocations of a shard in a row pause the mapping; `None`: never.
+    pub pause_after_failures: Option<u32>,
 }
 
 impl Default for Knobs {
@@ -91,6 +118,7 @@ impl Default for Knobs {
             kms_key_arn: None,
             metrics: Vec::new(),
             origin: OriginFilter::All,
+            pause_after_failures: None,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The invoker that knows every kind of function: handlers registered in this process first, then what the catalogue
-//! says, run by [`Environments`].
+//! says, run by [`Environments`] or behind HTTP; and what each invocation leaves in the journal.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,11 @@ use bytes::Bytes;
 use tradewind_engine::Documents;
 
 use super::{FunctionError, Invocation, InvokeError, Invoker, Outcome, error_object};
+use crate::catalogue::{CatalogueError, Code, Function};
+use crate::history::{Begun, Shown};
+use crate::http::HttpFunctions;
+use crate::journal::Page;
+use crate::metrics::{Executing, FunctionMetrics};
 use crate::runtime::Environments;
 
 /// How long a handler in this process may take: Lambda's longest time-out.
@@ -41,16 +47,28 @@ where
 pub struct Functions<D> {
     handlers: RwLock<HashMap<String, Handler>>,
     environments: Arc<Environments<D>>,
+    http: HttpFunctions,
 }
 
 impl<D: Documents> Functions<D> {
     pub fn new(environments: Arc<Environments<D>>) -> Functions<D> {
-        Functions { handlers: RwLock::default(), environments }
+        let http = HttpFunctions::new(environments.clock().clone());
+        Functions { handlers: RwLock::default(), environments, http }
     }
 
     /// From now on `name` is this handler, whatever the catalogue says.
     pub fn register(&self, name: impl Into<String>, handler: Handler) {
-        self.handlers.write().expect("no panic while held").insert(name.into(), handler);
+        let name = name.into();
+        self.environments.journal().pin(&name);
+        self.handlers.write().expect("no panic while held").insert(name, handler);
+    }
+
+    /// Registers a handler and has the catalogue know it, so that it can be mapped and invoked like any function.
+    pub async fn serve(&self, name: &str, handler: Handler) -> Result<(), CatalogueError> {
+        self.register(name, handler);
+        let function = Function::of_this_process(name, (self.environments.clock())());
+        self.environments.catalogue().create_function(&function).await?;
+        Ok(())
     }
 
     pub fn environments(&self) -> &Arc<Environments<D>> {
@@ -60,14 +78,60 @@ impl<D: Documents> Functions<D> {
     fn registered(&self, name: &str) -> Option<Handler> {
         self.handlers.read().expect("no panic while held").get(name).cloned()
     }
+
+    async fn run(&self, invocation: Invocation, page: &Page) -> Result<Outcome, InvokeError> {
+        if let Some(handler) = self.registered(&invocation.function) {
+            return Ok(run_here(handler, invocation).await);
+        }
+        let function = self.environments.function(&invocation.function).await?;
+        match &function.code {
+            Code::Http(endpoint) => {
+                let arn = self.environments.arn(&function.name);
+                self.http.invoke(&function, endpoint, &invocation, &page.log, &arn).await
+            }
+            Code::Handler => Err(InvokeError::Service(format!(
+                "no handler of this process is registered as {}",
+                function.name
+            ))),
+            Code::Zip { .. } | Code::Directory { .. } => {
+                self.environments.invoke_as(&function, &invocation).await
+            }
+        }
+    }
 }
 
 impl<D: Documents> Invoker for Functions<D> {
     async fn invoke(&self, invocation: Invocation) -> Result<Outcome, InvokeError> {
-        match self.registered(&invocation.function) {
-            Some(handler) => Ok(run_here(handler, invocation).await),
-            None => self.environments.invoke(invocation).await,
+        let page = self.environments.journal().page(&invocation.function);
+        let begun = Begun {
+            request_id: invocation.request_id,
+            started_ms: (self.environments.clock())(),
+            cause: invocation.cause.clone(),
+            input: Shown::of(&invocation.payload),
+        };
+        let executing = Executing::begin(&page.metrics.concurrent_executions);
+        let result = self.run(invocation, &page).await;
+        drop(executing);
+        count(&page.metrics, &result);
+        page.history.note(begun, result.as_ref().map_err(ToString::to_string));
+        result
+    }
+}
+
+fn count(metrics: &FunctionMetrics, result: &Result<Outcome, InvokeError>) {
+    let add = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
+    match result {
+        Ok(outcome) => {
+            add(&metrics.invocations);
+            metrics.add_duration(outcome.duration);
+            if outcome.function_error.is_some() {
+                add(&metrics.errors);
+            }
         }
+        Err(InvokeError::Throttled) => {
+            add(&metrics.throttles);
+        }
+        Err(_) => {}
     }
 }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::DateTime;
 use serde_json::{Map, Value, json};
 
-use crate::catalogue::{Code, Function, Mapping, MappingStatus};
+use crate::catalogue::{Code, Endpoint, Function, Mapping, MappingStatus};
 
 /// FunctionConfiguration.
 pub fn configuration(function: &Function, arn: &str) -> Value {
@@ -61,6 +61,15 @@ fn add_code(fields: &mut Map<String, Value>, function: &Function) {
             let local = json!({ "Directory": path, "Command": function.command });
             fields.insert("CodeSize".to_owned(), json!(0));
             fields.insert("XTradewind".to_owned(), local);
+        }
+        Code::Http(Endpoint { url, form, secret }) => {
+            let remote = json!({ "Url": url, "Form": form, "Signed": secret.is_some() });
+            fields.insert("CodeSize".to_owned(), json!(0));
+            fields.insert("XTradewind".to_owned(), remote);
+        }
+        Code::Handler => {
+            fields.insert("CodeSize".to_owned(), json!(0));
+            fields.insert("XTradewind".to_owned(), json!({ "Handler": true }));
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::Response;
 use crate::catalogue::CatalogueError;
 use crate::code::CodeError;
+use crate::mapping::failed::FailedError;
 
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{kind}: {message}")]
@@ -97,6 +98,12 @@ impl ApiError {
 
 impl From<CatalogueError> for ApiError {
     fn from(error: CatalogueError) -> ApiError {
+        ApiError::service(error.to_string())
+    }
+}
+
+impl From<FailedError> for ApiError {
+    fn from(error: FailedError) -> ApiError {
         ApiError::service(error.to_string())
     }
 }

@@ -1,11 +1,9 @@
 //! Functions: create, read, change, delete.
 //!
-//! Beyond Lambda, two headers make a function of what is on this machine: `x-tradewind-directory` (an absolute folder,
-//! used as it is and reloaded when a file changes) and `x-tradewind-command` (a shell command that speaks the Runtime
-//! API, run in that folder). With them `Code`, `Role` and (for a command) `Runtime` and `Handler` may be missing.
+//! Beyond Lambda, headers make a function of what is on this machine or behind HTTP (see [`super::local`]). With them
+//! `Code`, `Role` and (for a command or a URL) `Runtime` and `Handler` may be missing.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -17,6 +15,7 @@ use uuid::Uuid;
 
 use super::answers::{configuration, get_function};
 use super::constraints::Checks;
+use super::local::Local;
 use super::names::{function_arn, parse_function};
 use super::settings::Settings;
 use super::{Answer, ApiError, LambdaApi, Request, Response, parse, path};
@@ -75,13 +74,13 @@ struct UpdateFunctionConfiguration {
 impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
     pub(super) async fn create_function(&self, request: Request<'_>) -> Answer {
         let input: CreateFunction = parse(&request)?;
-        let (directory, command) = local_code(&request)?;
-        let name = check_create(&input, directory.is_some(), command.is_some())?;
-        let (code, _pin) = self.code(directory, input.code.unwrap_or_default()).await?;
+        let local = Local::of(&request)?;
+        let name = check_create(&input, local.is_given(), local.runs_itself())?;
+        let (code, _pin) = self.code(&local, input.code.unwrap_or_default()).await?;
         let mut function = Function {
             name,
             runtime: None,
-            command,
+            command: local.command,
             handler: String::new(),
             role: NO_ROLE.to_owned(),
             description: String::new(),
@@ -104,7 +103,11 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         if !self.catalogue.create_function(&function).await? {
             return Err(ApiError::conflict(format!("Function already exist: {}", function.name)));
         }
-        Ok(Response::json(201, &self.render(&function)))
+        let mut shown = self.render(&function);
+        if let Some(secret) = local.made_secret {
+            shown["XTradewind"]["Secret"] = json!(secret);
+        }
+        Ok(Response::json(201, &shown))
     }
 
     pub(super) async fn get_function(&self, request: Request<'_>, name: &str) -> Answer {
@@ -131,17 +134,19 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
     pub(super) async fn delete_function(&self, request: Request<'_>, name: &str) -> Answer {
         let function = self.find(&request, name).await?;
         self.catalogue.delete_function(&function.name).await?;
-        self.collect_code();
+        self.failed.forget(&function.name).await?;
+        self.collect_code(&function);
         Ok(Response::empty(204))
     }
 
     pub(super) async fn update_function_code(&self, request: Request<'_>, name: &str) -> Answer {
         let input: UpdateFunctionCode = parse(&request)?;
-        let (directory, command) = local_code(&request)?;
+        let local = Local::of(&request)?;
         check_architectures(input.architectures.as_deref())?;
         refuse_publish(input.publish)?;
         let found = self.find(&request, name).await?;
-        let (code, pin) = self.code(directory, input.code).await?;
+        let (code, pin) = self.code(&local, input.code).await?;
+        let command = local.command;
         let edit = |function: &mut Function| {
             check_revision(function, input.revision_id.as_deref())?;
             function.code = code.clone();
@@ -160,7 +165,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         }
         let answer = self.edit(&found.name, edit).await;
         drop(pin);
-        self.collect_code();
+        self.collect_code(&found);
         answer
     }
 
@@ -211,34 +216,31 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
     }
 
     /// Keeps the code that a request brings; it stays until the pin is dropped, or as long as a function names it.
-    async fn code(
-        &self,
-        directory: Option<PathBuf>,
-        input: CodeInput,
-    ) -> Result<(Code, Option<Arc<Pin>>), ApiError> {
-        if let Some(path) = directory {
-            return Ok((Code::Directory { path }, None));
+    async fn code(&self, local: &Local, input: CodeInput) -> Result<(Code, Option<Arc<Pin>>), ApiError> {
+        if let Some(code) = local.code() {
+            return Ok((code, None));
         }
         let zip = zip_of(&input)?;
         let size_bytes = zip.len() as u64;
-        let store = self.code.clone();
-        let stored = tokio::task::spawn_blocking(move || store.store(&zip)).await;
-        let pin = stored.map_err(|error| ApiError::service(error.to_string()))??;
+        let pin = self.code.store(zip).await?;
         Ok((Code::Zip { sha256: pin.sha256.clone(), size_bytes }, Some(pin)))
     }
 
-    /// Removes packages that no function names any more, by and by.
-    fn collect_code(&self) {
+    /// Removes packages that no function names any more, by and by. `former` is a function as it was.
+    fn collect_code(&self, former: &Function) {
+        let former = match &former.code {
+            Code::Zip { sha256, .. } => Some(sha256.clone()),
+            Code::Directory { .. } | Code::Http(_) | Code::Handler => None,
+        };
         let (catalogue, code) = (self.catalogue.clone(), self.code.clone());
         tokio::spawn(async move {
             let Ok(functions) = catalogue.functions().await else { return };
             let referenced = functions.iter().filter_map(|function| match &function.code {
                 Code::Zip { sha256, .. } => Some(sha256.clone()),
-                Code::Directory { .. } => None,
+                Code::Directory { .. } | Code::Http(_) | Code::Handler => None,
             });
             let referenced = referenced.collect();
-            let collected = tokio::task::spawn_blocking(move || code.collect(&referenced)).await;
-            if let Ok(Err(error)) = collected {
+            if let Err(error) = code.collect(referenced, former.as_deref()).await {
                 tracing::warn!(%error, "removing code packages that are not used");
             }
         });
@@ -322,21 +324,6 @@ fn zip_of(input: &CodeInput) -> Result<Vec<u8>, ApiError> {
         return Err(ApiError::invalid_parameter(message));
     }
     Ok(zip)
-}
-
-/// The folder and the command of the `x-tradewind-` headers.
-fn local_code(request: &Request<'_>) -> Result<(Option<PathBuf>, Option<String>), ApiError> {
-    let directory = request.header("x-tradewind-directory").map(PathBuf::from);
-    let command = request.header("x-tradewind-command").map(str::to_owned);
-    if let Some(directory) = directory.as_ref().filter(|path| !path.is_absolute() || !path.is_dir()) {
-        let message =
-            format!("x-tradewind-directory is not an absolute path of a folder: {}", directory.display());
-        return Err(ApiError::invalid_parameter(message));
-    }
-    if command.is_some() && directory.is_none() {
-        return Err(ApiError::invalid_parameter("x-tradewind-command needs x-tradewind-directory"));
-    }
-    Ok((directory, command))
 }
 
 /// `MaxItems`, checked against the model's bound and cut to what a page may have.

@@ -1,6 +1,7 @@
 //! Invoke: wait for the answer, leave an event, or only see whether one could.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,6 +14,7 @@ use super::constraints::Checks;
 use super::{Answer, ApiError, LambdaApi, Request, Response};
 use crate::invoke::{Invocation, InvokeError, Invoker, MAX_PAYLOAD, Outcome};
 use crate::mapping::source::ShardSource;
+use crate::metrics::FunctionMetrics;
 
 /// The largest event of an asynchronous invocation.
 const MAX_EVENT: usize = 1024 * 1024;
@@ -38,6 +40,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         invocation.client_context = client_context(&request)?;
         invocation.trace_id = request.header("x-amzn-trace-id").map(str::to_owned);
         if kind == "Event" {
+            invocation.cause.is_event = true;
             return self.leave(invocation);
         }
         let outcome = self.invoker.invoke(invocation).await.map_err(refused)?;
@@ -49,18 +52,28 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         let Ok(permit) = self.events.clone().try_acquire_owned() else {
             return Err(ApiError::too_many_requests());
         };
-        tokio::spawn(run_event(self.invoker.clone(), invocation, permit));
+        let metrics = self.journal.page(&invocation.function).metrics.clone();
+        metrics.async_events_received.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(run_event(self.invoker.clone(), invocation, metrics, permit));
         Ok(Response::empty(202))
     }
 }
 
-async fn run_event<I: Invoker>(invoker: Arc<I>, invocation: Invocation, _permit: OwnedSemaphorePermit) {
+async fn run_event<I: Invoker>(
+    invoker: Arc<I>,
+    mut invocation: Invocation,
+    metrics: Arc<FunctionMetrics>,
+    _permit: OwnedSemaphorePermit,
+) {
     let mut retries = EVENT_RETRIES.into_iter();
     let mut refusals = 0;
     loop {
         let wait = match invoker.invoke(invocation.clone()).await {
             Ok(outcome) if outcome.function_error.is_none() => return,
-            Ok(_) => retries.next(),
+            Ok(_) => {
+                invocation.cause.attempt += 1;
+                retries.next()
+            }
             Err(InvokeError::NotFound(_) | InvokeError::TooLarge { .. }) => None,
             Err(InvokeError::Throttled | InvokeError::Service(_)) => {
                 refusals += 1;
@@ -68,6 +81,7 @@ async fn run_event<I: Invoker>(invoker: Arc<I>, invocation: Invocation, _permit:
             }
         };
         let Some(wait) = wait else {
+            metrics.async_events_dropped.fetch_add(1, Ordering::Relaxed);
             let (function, request_id) = (&invocation.function, &invocation.request_id);
             tracing::warn!(function, %request_id, "an asynchronous invocation was given up");
             return;
@@ -109,7 +123,7 @@ fn client_context(request: &Request<'_>) -> Result<Option<String>, ApiError> {
     if value.is_object() { Ok(Some(value.to_string())) } else { Err(bad()) }
 }
 
-fn refused(error: InvokeError) -> ApiError {
+pub(super) fn refused(error: InvokeError) -> ApiError {
     match error {
         InvokeError::NotFound(name) => ApiError::not_found(format!("Function not found: {name}")),
         InvokeError::Throttled => ApiError::too_many_requests(),

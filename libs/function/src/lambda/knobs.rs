@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ApiError;
 use super::constraints::Checks;
+use super::names::destination_function;
+use super::{ApiError, Request};
 use crate::catalogue::mapping::{Knobs, OriginFilter};
 use crate::filter::Filters;
 
@@ -40,9 +41,12 @@ pub struct KnobsInput {
     amazon_managed_kafka_event_source_config: Option<Value>,
     self_managed_kafka_event_source_config: Option<Value>,
     starting_position_timestamp: Option<Value>,
-    /// Taken from the `x-tradewind-origin` header.
+    /// `x-tradewind-origin`.
     #[serde(skip)]
-    pub origin: Option<String>,
+    origin: Option<String>,
+    /// `x-tradewind-pause-after`: failures of a shard in a row; 0 means never.
+    #[serde(skip)]
+    pause_after: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -77,6 +81,12 @@ struct MetricsConfig {
 }
 
 impl KnobsInput {
+    /// What Lambda has no parameter for comes in headers.
+    pub fn take_headers(&mut self, request: &Request<'_>) {
+        self.origin = request.header("x-tradewind-origin").map(str::to_owned);
+        self.pause_after = request.header("x-tradewind-pause-after").map(str::to_owned);
+    }
+
     pub fn check(&self) -> Result<(), ApiError> {
         let mut checks = Checks::default();
         checks.range("batchSize", self.batch_size, 1..=10_000);
@@ -126,10 +136,29 @@ impl KnobsInput {
             let message = format!("Metric {metric} is not supported for DynamoDB streams.");
             return Err(ApiError::invalid_parameter(message));
         }
+        if self.pause_after.as_deref().is_some_and(|given| given.parse::<u32>().is_err()) {
+            return Err(ApiError::invalid_parameter(
+                "x-tradewind-pause-after is a number of failures, 0 for never",
+            ));
+        }
+        self.check_destination()?;
         match self.origin.as_deref() {
             None | Some("all" | "local" | "remote") => Ok(()),
             Some(_) => Err(ApiError::invalid_parameter("x-tradewind-origin is one of all, local, remote")),
         }
+    }
+
+    /// Only a function can be told here. SQS, SNS and S3 are not part of this.
+    fn check_destination(&self) -> Result<(), ApiError> {
+        let config = self.destination_config.as_ref().and_then(|config| config.on_failure.as_ref());
+        let given = config.and_then(|on_failure| on_failure.destination.as_deref()).unwrap_or_default();
+        if given.is_empty() || destination_function(given).is_some() {
+            return Ok(());
+        }
+        Err(ApiError::invalid_parameter(format!(
+            "The destination {given} is not supported: Tradewind delivers failed batches to a function, by its ARN. \
+             Without a destination they are kept, records included; see `tradewind function failed`."
+        )))
     }
 
     /// Parameters of other sources are refused, as Lambda does.
@@ -202,6 +231,9 @@ impl KnobsInput {
         }
         if let Some(config) = &self.metrics_config {
             knobs.metrics.clone_from(&config.metrics);
+        }
+        if let Some(failures) = self.pause_after.as_ref().and_then(|given| given.parse::<u32>().ok()) {
+            knobs.pause_after_failures = Some(failures).filter(|failures| *failures > 0);
         }
         knobs.origin = match self.origin.as_deref() {
             Some("local") => OriginFilter::Local,

@@ -47,7 +47,7 @@ struct UpdateMapping {
 impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
     pub(super) async fn create_mapping(&self, request: Request<'_>) -> Answer {
         let mut input: CreateMapping = parse(&request)?;
-        input.knobs.origin = request.header("x-tradewind-origin").map(str::to_owned);
+        input.knobs.take_headers(&request);
         let starting_position = check_create(&input)?;
         let stream_arn = input.event_source_arn.unwrap_or_default();
         let function = self.mapped_function(&request, input.function_name.as_deref()).await?;
@@ -67,6 +67,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
             generation: 1,
             transition: "Creating".to_owned(),
             pause_reason: None,
+            replay: None,
             last_modified_ms: (self.clock)(),
         };
         self.catalogue.create_mapping(&mapping).await?;
@@ -86,7 +87,8 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         let function = function.map(|given| parse_function(&given, "functionName")).transpose()?;
         let mappings = self.catalogue.mappings().await?;
         let mut wanted = mappings.iter().filter(|mapping| {
-            mapping.uuid > marker
+            mapping.replay.is_none()
+                && mapping.uuid > marker
                 && stream_arn.as_ref().is_none_or(|arn| *arn == mapping.stream_arn)
                 && function.as_ref().is_none_or(|function| function.name == mapping.function)
         });
@@ -101,7 +103,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
 
     pub(super) async fn update_mapping(&self, request: Request<'_>, uuid: &str) -> Answer {
         let mut input: UpdateMapping = parse(&request)?;
-        input.knobs.origin = request.header("x-tradewind-origin").map(str::to_owned);
+        input.knobs.take_headers(&request);
         input.knobs.check()?;
         self.catalogue.mapping(uuid).await?.ok_or_else(not_found)?;
         let function = match &input.function_name {
@@ -142,7 +144,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         Ok(Response::json(202, &shown))
     }
 
-    async fn show(&self, mapping: &Mapping) -> Result<Value, ApiError> {
+    pub(super) async fn show(&self, mapping: &Mapping) -> Result<Value, ApiError> {
         let status = self.catalogue.mapping_status(&mapping.uuid).await?;
         Ok(self.render_mapping(mapping, status.as_ref()))
     }
@@ -183,7 +185,9 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
 
     async fn refuse_duplicate(&self, stream_arn: &str, function: &str) -> Result<(), ApiError> {
         let mappings = self.catalogue.mappings().await?;
-        let same = |mapping: &&Mapping| mapping.stream_arn == stream_arn && mapping.function == function;
+        let same = |mapping: &&Mapping| {
+            mapping.replay.is_none() && mapping.stream_arn == stream_arn && mapping.function == function
+        };
         match mappings.iter().find(same) {
             None => Ok(()),
             Some(mapping) => Err(ApiError::conflict(format!(
@@ -231,6 +235,6 @@ fn is_stream(arn: &str) -> bool {
         if resource.starts_with("table/") && resource.contains("/stream/"))
 }
 
-fn not_found() -> ApiError {
+pub(super) fn not_found() -> ApiError {
     ApiError::not_found("The resource you requested does not exist.")
 }

@@ -50,6 +50,12 @@ pub fn parse_function(given: &str, field: &str) -> Result<FunctionRef, ApiError>
     parsed.ok_or_else(|| ApiError::invalid_parameter("function name"))
 }
 
+/// The function that an OnFailure destination names; `None` if it is not a function's ARN.
+pub fn destination_function(arn: &str) -> Option<String> {
+    let function = arn.starts_with("arn:").then(|| parse_function(arn, "destination").ok()).flatten();
+    function.filter(|function| function.qualifier.is_none()).map(|function| function.name)
+}
+
 /// What follows the first `colons` colons.
 fn after(text: &str, colons: usize) -> Option<&str> {
     text.splitn(colons + 1, ':').nth(colons)

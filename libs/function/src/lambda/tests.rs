@@ -9,11 +9,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{LambdaApi, Request, Response, is_lambda_path};
+use super::{LambdaApi, Parts, Request, Response, is_lambda_path};
 use crate::catalogue::Catalogue;
-use crate::code::CodeStore;
+use crate::code::{CodeStore, Packages};
 use crate::fixtures::{MemoryDocuments, MemoryStream, STREAM_ARN, zip_of};
 use crate::invoke::{FunctionError, Invocation, InvokeError, Invoker, Outcome};
+use crate::mapping::failed::FailedLog;
 
 /// Answers what it was asked, unless asked for an error; counts.
 #[derive(Default)]
@@ -54,11 +55,22 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let code = Arc::new(CodeStore::open(folder.path().join("code")).unwrap());
         let catalogue = Arc::new(Catalogue::new(Arc::new(MemoryDocuments::default())));
+        let code = Arc::new(Packages::new(catalogue.documents().clone(), code, false));
         let invoker = Arc::new(Echo::default());
         let source = Arc::new(MemoryStream::with_shards(&[("s", None)]));
         let clock: crate::Clock = Arc::new(|| 1_569_349_235_054);
-        let api =
-            LambdaApi::new("eu-west-1", "000000000000", catalogue, code, invoker.clone(), source, clock);
+        let failed = Arc::new(FailedLog::new(catalogue.documents().clone()));
+        let api = LambdaApi::new(Parts {
+            region: "eu-west-1".to_owned(),
+            account: "000000000000".to_owned(),
+            catalogue,
+            code,
+            invoker: invoker.clone(),
+            source,
+            failed,
+            journal: Arc::default(),
+            clock,
+        });
         Fixture { api, invoker, folder }
     }
 
@@ -323,7 +335,7 @@ async fn a_mapping_shows_what_was_asked_and_lambdas_defaults() {
         "BisectBatchOnFunctionError": true, "MaximumRetryAttempts": 0, "MaximumRecordAgeInSeconds": 60,
         "TumblingWindowInSeconds": 900, "FunctionResponseTypes": ["ReportBatchItemFailures"],
         "FilterCriteria": {"Filters": [{"Pattern": "{\"eventName\": [\"INSERT\"]}"}]},
-        "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sqs:eu-west-1:000000000000:q"}},
+        "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:lambda:eu-west-1:000000000000:function:g"}},
     });
     let path = format!("{MAPPINGS}/{uuid}");
     let (status, updated) = fixture.call("PUT", &path, change.clone()).await;

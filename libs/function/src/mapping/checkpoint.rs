@@ -37,6 +37,15 @@ pub enum SaveError {
     Corrupt(#[from] serde_json::Error),
 }
 
+/// A shard's checkpoint as others see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// Empty: nobody runs it.
+    pub owner: String,
+    pub position: Position,
+    pub finished: bool,
+}
+
 pub struct Checkpoints<D> {
     documents: Arc<D>,
 }
@@ -89,6 +98,64 @@ impl<D: Documents> Checkpoints<D> {
                 return Ok(Lease { name, row, revision });
             }
         }
+    }
+
+    /// Takes a shard over unless an owner holds it for whom `is_live` is true: that one is on its way to let go.
+    pub async fn claim(
+        &self,
+        mapping: &str,
+        shard_id: &str,
+        owner: &str,
+        start: Position,
+        is_live: impl Fn(&str) -> bool,
+    ) -> Result<Option<Lease>, SaveError> {
+        let name = format!("{mapping}/{shard_id}");
+        let found = self.documents.get(CHECKPOINTS, &name).await?;
+        let row = match &found {
+            Some(found) => decode(found)?,
+            None => Row { owner: String::new(), epoch: 0, position: start, finished: false },
+        };
+        if row.owner != owner && !row.owner.is_empty() && is_live(&row.owner) {
+            return Ok(None);
+        }
+        let row = Row { owner: owner.to_owned(), epoch: row.epoch + 1, ..row };
+        let revision = self.write(&name, found.map(|found| found.revision), &row).await?;
+        // Somebody else was faster: look again later.
+        Ok(revision.map(|revision| Lease { name, row, revision }))
+    }
+
+    /// Lets go: nothing of this shard runs here any more, the next owner need not wait.
+    pub async fn release(&self, mut lease: Lease) -> Result<(), SaveError> {
+        lease.row.owner.clear();
+        let (position, finished) = (lease.row.position.clone(), lease.row.finished);
+        self.save(&mut lease, position, finished).await
+    }
+
+    /// Clears the owner if it is this one.
+    pub async fn disown(&self, mapping: &str, shard_id: &str, owner: &str) -> Result<(), SaveError> {
+        let name = format!("{mapping}/{shard_id}");
+        let Some(found) = self.documents.get(CHECKPOINTS, &name).await? else { return Ok(()) };
+        let row = decode(&found)?;
+        if row.owner == owner {
+            let row = Row { owner: String::new(), ..row };
+            self.write(&name, Some(found.revision), &row).await?;
+        }
+        Ok(())
+    }
+
+    /// Where each shard of a mapping stands.
+    pub async fn positions(
+        &self,
+        mapping: &str,
+    ) -> Result<std::collections::BTreeMap<String, Standing>, SaveError> {
+        let prefix = format!("{mapping}/");
+        let mut positions = std::collections::BTreeMap::new();
+        for (name, document) in self.documents.list(CHECKPOINTS).await? {
+            let Some(shard_id) = name.strip_prefix(&prefix) else { continue };
+            let Row { owner, position, finished, .. } = decode(&document)?;
+            positions.insert(shard_id.to_owned(), Standing { owner, position, finished });
+        }
+        Ok(positions)
     }
 
     /// Saves how far the shard has come. After an unknown outcome it may be called again.
@@ -179,6 +246,23 @@ mod tests {
         checkpoints.save(&mut lease, at(1), false).await.unwrap();
         checkpoints.save(&mut forgetful, at(2), false).await.unwrap();
         assert_eq!(forgetful.position(), &at(2));
+    }
+
+    #[tokio::test]
+    async fn a_living_owner_is_waited_for_until_it_lets_go_and_a_dead_one_is_not() {
+        let checkpoints = Checkpoints::new(Arc::new(MemoryDocuments::default()));
+        let claim =
+            |owner: &'static str, live: bool| checkpoints.claim("m", "s", owner, at(0), move |_| live);
+        let mut one = claim("one", true).await.unwrap().expect("nobody has it");
+        assert!(claim("two", true).await.unwrap().is_none());
+        checkpoints.save(&mut one, at(5), false).await.unwrap();
+        checkpoints.release(one).await.unwrap();
+        checkpoints.disown("m", "s", "one").await.unwrap();
+        let two = claim("two", true).await.unwrap().expect("it was let go");
+        assert_eq!((two.position(), two.epoch()), (&at(5), 2));
+        let mut three = claim("three", false).await.unwrap().expect("its owner is dead");
+        assert!(matches!(checkpoints.release(two).await, Err(SaveError::Fenced)));
+        checkpoints.save(&mut three, at(6), false).await.unwrap();
     }
 
     #[tokio::test]

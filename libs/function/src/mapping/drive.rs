@@ -6,44 +6,58 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tradewind_engine::Documents;
 
 use super::checkpoint::{Checkpoints, Lease, SaveError};
-use super::failed::{BatchInfo, FailedBatch, FailedBatches, RequestContext, ResponseContext};
+use super::failed::FailedLog;
+use super::failed::ResponseContext;
 use super::metrics::MappingMetrics;
+use super::park::{LastAnswer, park};
 use super::payload;
+use super::seats::Seats;
 use super::shard::{Action, Batch, GivenUp, Position, ShardMachine, ShardSettings, Verdict};
 use super::source::{Page, ShardSource, SourceError, StreamRecord};
 use super::verdict::verdict;
 use crate::Clock;
-use crate::catalogue::Mapping;
 use crate::catalogue::mapping::OriginFilter;
+use crate::catalogue::{Catalogue, Mapping};
 use crate::filter::Filters;
-use crate::invoke::{Invocation, InvokeError, Invoker, Outcome};
+use crate::invoke::{BatchRef, Cause, FunctionError, Invocation, InvokeError, Invoker, Outcome};
 
 /// How long to wait after a read or save failed.
 const RETRY: Duration = Duration::from_millis(500);
 /// A shard that is said to have nothing new is read again after this, in case nobody said that it has.
 const REREAD: Duration = Duration::from_secs(5);
+/// How much of a function's error is kept with a batch that is given up.
+const MAX_ERROR: usize = 2048;
 
 /// What the tasks of a mapping's shards share.
-pub struct Shared<D, I, S, F> {
+pub struct Shared<D, I, S> {
     pub mapping: Mapping,
+    pub catalogue: Arc<Catalogue<D>>,
+    pub seats: Arc<Seats>,
     pub filters: Filters,
     pub checkpoints: Checkpoints<D>,
     pub invoker: Arc<I>,
     pub source: Arc<S>,
-    pub failed: Arc<F>,
+    pub failed: Arc<FailedLog<D>>,
     pub metrics: Arc<MappingMetrics>,
     pub clock: Clock,
     pub region: tradewind_model::Region,
     pub account: String,
-    /// How long running invocations may take to end when the mapping stops.
+    /// How long running invocations may take to end when everything stops.
     pub drain: Duration,
+}
+
+/// How a shard's task is told to end.
+pub struct Stop {
+    /// Start nothing more and end when what runs is done, however long it takes.
+    pub when_done: CancellationToken,
+    /// The process ends: what runs has [`Shared::drain`] left. Cancels `when_done` too.
+    pub soon: CancellationToken,
 }
 
 /// Why a shard's task ended.
@@ -64,16 +78,8 @@ enum Event {
     Parked { lane: usize, kept: bool },
 }
 
-/// The last answer of each lane, for the record of a batch that is given up.
-#[derive(Clone, Default)]
-struct LastAnswer {
-    request_id: String,
-    response: Option<ResponseContext>,
-    invocations: u32,
-}
-
-struct Driver<D, I, S, F> {
-    shared: Arc<Shared<D, I, S, F>>,
+struct Driver<D, I, S> {
+    shared: Arc<Shared<D, I, S>>,
     shard_id: String,
     machine: ShardMachine,
     /// Away while a save is under way.
@@ -84,15 +90,17 @@ struct Driver<D, I, S, F> {
     read_not_before_ms: u64,
     save_not_before_ms: u64,
     answers: Vec<LastAnswer>,
+    /// Since the function last did something right.
+    failures_in_a_row: u32,
     wake: watch::Receiver<u64>,
 }
 
 /// Drives a shard that `lease` gives the right to.
-pub async fn drive<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches>(
-    shared: Arc<Shared<D, I, S, F>>,
+pub async fn drive<D: Documents, I: Invoker, S: ShardSource>(
+    shared: Arc<Shared<D, I, S>>,
     shard_id: String,
     lease: Lease,
-    stop: CancellationToken,
+    stop: Stop,
 ) -> Ended {
     if lease.is_finished() {
         return Ended::Finished;
@@ -109,22 +117,31 @@ pub async fn drive<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches>(
         read_not_before_ms: 0,
         save_not_before_ms: 0,
         answers: vec![LastAnswer::default(); lanes],
+        failures_in_a_row: 0,
         shared,
         shard_id,
     };
     let ended = driver.run(stop).await;
     driver.shared.metrics.forget_shard(&driver.shard_id);
+    // What still runs is given up before anybody else may start.
+    driver.tasks.shutdown().await;
+    if let (Ended::Stopped | Ended::Finished, Some(lease)) = (ended, driver.lease.take())
+        && let Err(error) = driver.shared.checkpoints.release(lease).await
+    {
+        // Whoever comes next waits until this node is known to be gone.
+        tracing::warn!(mapping = %driver.shared.mapping.uuid, shard = %driver.shard_id, %error, "letting go of a shard");
+    }
     ended
 }
 
-impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Driver<D, I, S, F> {
-    async fn run(&mut self, stop: CancellationToken) -> Ended {
+impl<D: Documents, I: Invoker, S: ShardSource> Driver<D, I, S> {
+    async fn run(&mut self, stop: Stop) -> Ended {
         loop {
-            if let Some(ended) = self.step(Some(&stop)).await {
+            if let Some(ended) = self.step(Some(&stop.when_done)).await {
                 return ended;
             }
-            if stop.is_cancelled() {
-                return self.stop().await;
+            if stop.when_done.is_cancelled() {
+                return self.stop(&stop.soon).await;
             }
         }
     }
@@ -133,16 +150,18 @@ impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Driver<D, I, S,
     async fn step(&mut self, stop: Option<&CancellationToken>) -> Option<Ended> {
         let now_ms = (self.shared.clock)();
         self.start_read(now_ms);
-        for action in self.machine.poll(now_ms) {
-            self.act(action);
+        // A node that has lost its lease starts nothing: somebody else may run the shard by now.
+        if self.shared.seats.holds() {
+            for action in self.machine.poll(now_ms) {
+                self.act(action);
+            }
         }
         self.start_save(now_ms);
-        if self.machine.is_finished() && self.saved.1 {
+        // Not while the save that says so is under way: children start by what stands.
+        if self.machine.is_finished() && self.saved.1 && self.lease.is_some() {
             return Some(Ended::Finished);
         }
-        let age_ms =
-            self.machine.oldest_unsettled_ms().map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms));
-        self.shared.metrics.set_iterator_age(&self.shard_id, age_ms);
+        self.shared.metrics.set_oldest(&self.shard_id, self.machine.oldest_unsettled_ms());
         let timer = tokio::time::sleep(self.sleep(now_ms));
         let stopped = async {
             match stop {
@@ -165,13 +184,19 @@ impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Driver<D, I, S,
         let read = (!self.is_reading && self.machine.wants().is_some()).then_some(self.read_not_before_ms);
         let save = self.needs_save().then_some(self.save_not_before_ms);
         let wake_ms = [self.machine.wake_at(now_ms), read, save].into_iter().flatten().min();
-        wake_ms.map_or(REREAD, |wake_ms| Duration::from_millis(wake_ms.saturating_sub(now_ms).max(1)))
+        let least = if self.shared.seats.holds() { Duration::from_millis(1) } else { RETRY };
+        let until = |wake_ms: u64| Duration::from_millis(wake_ms.saturating_sub(now_ms));
+        wake_ms.map_or(REREAD, |wake_ms| until(wake_ms).max(least))
     }
 
     /// Lets running invocations end, for as long as allowed, and saves how far they came.
-    async fn stop(&mut self) -> Ended {
+    async fn stop(&mut self, soon: &CancellationToken) -> Ended {
         self.machine.drain();
         let drain = self.shared.drain;
+        let too_long = async move {
+            soon.cancelled().await;
+            tokio::time::sleep(drain).await;
+        };
         let drained = async {
             while !self.machine.is_idle() || self.lease.is_none() || self.needs_save() {
                 if let Some(ended) = self.step(None).await {
@@ -180,7 +205,10 @@ impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Driver<D, I, S,
             }
             Ended::Stopped
         };
-        tokio::time::timeout(drain, drained).await.unwrap_or(Ended::Stopped)
+        tokio::select! {
+            ended = drained => ended,
+            () = too_long => Ended::Stopped,
+        }
     }
 
     fn take(&mut self, event: Result<Event, tokio::task::JoinError>) -> Option<Ended> {
@@ -219,6 +247,7 @@ impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Driver<D, I, S,
         self.is_reading = false;
         match page {
             Ok(page) => {
+                let page = self.clip(page);
                 let was = self.machine.wants().map(|(after, ..)| after);
                 let idle = page.records.is_empty() && !page.end && Some(page.through) <= was;
                 self.read_not_before_ms = if idle { now_ms + millis(REREAD) } else { 0 };
@@ -235,6 +264,17 @@ impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Driver<D, I, S,
         }
     }
 
+    /// A replay ends where the stream ended when it was asked for.
+    fn clip(&self, mut page: Page) -> Page {
+        let replay = self.shared.mapping.replay.as_ref();
+        if let Some(until) = replay.and_then(|replay| replay.until.get(&self.shard_id).copied()) {
+            page.records.retain(|record| record.sequence <= until);
+            page.end |= page.through >= until;
+            page.through = page.through.min(until);
+        }
+        page
+    }
+
     fn filter(&self, mut records: Vec<StreamRecord>) -> Vec<StreamRecord> {
         let shared = &self.shared;
         let polled = records.len();
@@ -245,7 +285,12 @@ impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Driver<D, I, S,
                 OriginFilter::Local => from_here,
                 OriginFilter::Remote => !from_here,
             };
-            wanted && shared.filters.pass(&record.event)
+            let in_time = shared
+                .mapping
+                .replay
+                .as_ref()
+                .is_none_or(|replay| replay.includes(record.approximate_time_ms));
+            wanted && in_time && shared.filters.pass(&record.event)
         });
         MappingMetrics::add(&shared.metrics.polled_event_count, polled);
         MappingMetrics::add(&shared.metrics.filtered_out_event_count, polled - records.len());
@@ -290,21 +335,21 @@ impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Driver<D, I, S,
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Invoke { lane, batch } => self.invoke(lane, batch),
+            Action::Invoke { lane, batch, attempt } => self.invoke(lane, batch, attempt),
             Action::Park { lane, batch, why } => self.park(lane, batch, why),
         }
     }
 
-    fn invoke(&mut self, lane: usize, batch: Batch) {
+    fn invoke(&mut self, lane: usize, batch: Batch, attempt: u32) {
         let (shared, shard_id) = (self.shared.clone(), self.shard_id.clone());
         self.tasks.spawn(async move {
             let event = payload::event(&batch, &shard_id, &shared.mapping.stream_arn);
-            let invocation = Invocation::new(shared.mapping.function.clone(), event);
+            let mut invocation = Invocation::new(shared.mapping.function.clone(), event);
+            let batch_ref = batch_ref(&shared.mapping, &shard_id, &batch);
+            invocation.cause = Cause { attempt, batch: Some(Arc::new(batch_ref)), is_event: false };
             let request_id = invocation.request_id.to_string();
             let metrics = &shared.metrics;
-            MappingMetrics::add(&metrics.concurrent_executions, 1);
             let result = shared.invoker.invoke(invocation).await;
-            metrics.concurrent_executions.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
             let verdict = verdict(&shared.mapping.knobs, &batch, &result);
             count(metrics, &batch, &verdict, &result);
             Event::Invoked { lane, verdict, outcome: result.ok(), request_id }
@@ -316,14 +361,34 @@ impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Driver<D, I, S,
         let Some(outcome) = outcome else { return };
         if matches!(verdict, Verdict::Success(_)) {
             *answer = LastAnswer::default();
+            self.failures_in_a_row = 0;
             return;
         }
         answer.invocations += 1;
         answer.request_id = request_id;
+        answer.error = error_text(outcome);
         answer.response = Some(ResponseContext {
             status_code: 200,
             executed_version: outcome.executed_version.clone(),
             function_error: outcome.function_error.map(|error| error.as_str().to_owned()),
+        });
+        let last = answer.error.clone();
+        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        if self.shared.mapping.knobs.pause_after_failures.is_some_and(|most| self.failures_in_a_row == most) {
+            self.pause(last.unwrap_or_default());
+        }
+    }
+
+    /// Stops the mapping where it is: the batch that fails stays unsettled.
+    fn pause(&self, last_error: String) {
+        let (shared, count) = (self.shared.clone(), self.failures_in_a_row);
+        tokio::spawn(async move {
+            let uuid = &shared.mapping.uuid;
+            let reason = format!("paused after {count} failures in a row, the last: {last_error}");
+            tracing::warn!(mapping = %uuid, count, "a mapping is paused");
+            if let Err(error) = shared.catalogue.pause_mapping(uuid, &reason, (shared.clock)()).await {
+                tracing::warn!(mapping = %uuid, %error, "pausing a mapping");
+            }
         });
     }
 
@@ -337,82 +402,44 @@ impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Driver<D, I, S,
     }
 }
 
-/// Says whether the batch is safe.
-async fn park<D, I, S, F: FailedBatches>(
-    shared: &Shared<D, I, S, F>,
-    shard_id: &str,
-    batch: &Batch,
-    why: GivenUp,
-    answer: LastAnswer,
-) -> bool {
-    let Some(failed) = failed_batch(shared, shard_id, batch, why, answer) else { return true };
-    let count = batch.records.len();
-    match shared.failed.keep(&shared.mapping.uuid, failed).await {
-        Ok(()) => {
-            MappingMetrics::add(&shared.metrics.on_failure_destination_delivered_event_count, count);
-            MappingMetrics::add(&shared.metrics.dropped_event_count, count);
-            let (mapping, condition) = (&shared.mapping.uuid, why.as_str());
-            tracing::warn!(%mapping, shard = shard_id, condition, count, "a batch was given up and kept");
-            true
-        }
-        Err(error) => {
-            MappingMetrics::add(&shared.metrics.destination_delivery_failures, 1);
-            tracing::error!(mapping = %shared.mapping.uuid, %error, "keeping a failed batch");
-            false
-        }
+/// The same for each attempt at one batch.
+fn batch_ref(mapping: &Mapping, shard_id: &str, batch: &Batch) -> BatchRef {
+    let number = |record: Option<&Arc<StreamRecord>>| {
+        record.map_or_else(String::new, |record| record.sequence_number.clone())
+    };
+    BatchRef {
+        mapping: mapping.uuid.clone(),
+        shard_id: shard_id.to_owned(),
+        first_sequence: number(batch.records.first()),
+        last_sequence: number(batch.records.last()),
+        records: batch.records.len(),
     }
 }
 
-fn failed_batch<D, I, S, F>(
-    shared: &Shared<D, I, S, F>,
-    shard_id: &str,
-    batch: &Batch,
-    why: GivenUp,
-    answer: LastAnswer,
-) -> Option<FailedBatch> {
-    let (first, last) = (batch.records.first()?, batch.records.last()?);
-    let Shared { mapping, region, account, clock, .. } = shared;
-    let event = payload::event(batch, shard_id, &mapping.stream_arn);
-    let payload = String::from_utf8(event.into()).ok().and_then(|text| RawValue::from_string(text).ok())?;
-    Some(FailedBatch {
-        request: RequestContext {
-            request_id: answer.request_id,
-            function_arn: format!("arn:aws:lambda:{region}:{account}:function:{}", mapping.function),
-            condition: why.as_str().to_owned(),
-            approximate_invoke_count: answer.invocations,
-        },
-        response: answer.response,
-        version: "1.0".to_owned(),
-        timestamp: payload::iso_millis(clock()),
-        batch: BatchInfo {
-            shard_id: shard_id.to_owned(),
-            start_sequence_number: first.sequence_number.clone(),
-            end_sequence_number: last.sequence_number.clone(),
-            approximate_arrival_of_first_record: payload::iso_seconds(first.approximate_time_ms),
-            approximate_arrival_of_last_record: payload::iso_seconds(last.approximate_time_ms),
-            batch_size: batch.records.len(),
-            stream_arn: mapping.stream_arn.clone(),
-        },
-        payload,
-    })
+/// What a failed function said, in short.
+fn error_text(outcome: &Outcome) -> Option<String> {
+    match outcome.function_error {
+        Some(FunctionError::Handled | FunctionError::Unhandled) => {
+            let text = String::from_utf8_lossy(&outcome.payload[..outcome.payload.len().min(MAX_ERROR)]);
+            Some(text.into_owned())
+        }
+        None => Some(
+            "the function's answer reports failed items, or is none that the mapping's settings allow"
+                .to_owned(),
+        ),
+    }
 }
 
 fn count(metrics: &MappingMetrics, batch: &Batch, verdict: &Verdict, result: &Result<Outcome, InvokeError>) {
     let records = batch.records.len();
-    if let Ok(outcome) = result {
-        MappingMetrics::add(&metrics.invocations, 1);
+    if result.is_ok() {
         MappingMetrics::add(&metrics.invoked_event_count, records);
-        metrics.add_duration(outcome.duration);
     }
     match (verdict, result) {
         (Verdict::Success(_), _) => metrics.set_result("OK"),
-        (_, Err(InvokeError::Throttled)) => {
-            MappingMetrics::add(&metrics.throttles, 1);
-            metrics.set_result("PROBLEM: Function throttled");
-        }
+        (_, Err(InvokeError::Throttled)) => metrics.set_result("PROBLEM: Function throttled"),
         (_, Err(error)) => metrics.set_result(&format!("PROBLEM: {error}")),
         (_, Ok(_)) => {
-            MappingMetrics::add(&metrics.errors, 1);
             MappingMetrics::add(&metrics.failed_invoke_event_count, records);
             metrics.set_result("PROBLEM: Function call failed");
         }

@@ -1,28 +1,41 @@
-//! Batches that were given up, with the records themselves: Lambda keeps only pointers, and what they point to expires.
+//! The dead-letter log: batches that were given up, with the records themselves. Lambda keeps only pointers, and what they
+//! point to expires.
 //!
 //! ```text
-//! <directory>/<mapping uuid>.jsonl       one batch per line, newest last
-//! <directory>/<mapping uuid>.old.jsonl   the piece before, replaced when the newest is full
+//! failed-batches/<function>    <id>          Header: Lambda's failure record, and how large the payload is
+//! failed-records/<function>    <id>/<piece>  {"text": "…"}: the payload's JSON, cut in pieces
 //! ```
 //!
-//! A line is Lambda's failure record with `payload`, the event, as for an S3 destination; but the payload is JSON itself
-//! and not a string of it.
+//! Documents of the region's engine, so that every node sees them and they outlive a node. A header is written first with
+//! `is_whole` unset and again when all pieces are there: whatever a crash leaves behind is found by its header. Ids sort by
+//! time. Kept by function and not by mapping: a mapping that is made anew finds what the former one gave up.
 
-use std::fs::{self, File, OpenOptions};
-use std::future::Future;
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::sync::Mutex;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tradewind_engine::Documents;
+use uuid::Uuid;
 
-/// How large a piece may grow; two are kept.
-const MAX_PIECE: u64 = 64 * 1024 * 1024;
+const HEADERS: &str = "failed-batches";
+const PIECES: &str = "failed-records";
+/// Documents are meant to be small.
+const PIECE_BYTES: usize = 256 * 1024;
+/// What is kept of one function; then the oldest go.
+const MAX_BATCHES: usize = 10_000;
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A batch that was given up, in the words of Lambda's record for failed invocations.
+/// A batch that was given up, in the words of Lambda's record for failed invocations, with the event as `payload`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FailedBatch {
+    #[serde(flatten)]
+    pub record: FailureRecord,
+    pub payload: Box<RawValue>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FailureRecord {
     #[serde(rename = "requestContext")]
     pub request: RequestContext,
     /// Missing if the function was never run on it.
@@ -32,7 +45,6 @@ pub struct FailedBatch {
     pub timestamp: String,
     #[serde(rename = "DDBStreamBatchInfo")]
     pub batch: BatchInfo,
-    pub payload: Box<RawValue>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -64,88 +76,196 @@ pub struct BatchInfo {
     pub stream_arn: String,
 }
 
-/// Where batches go that were given up. Durable when `keep` returns: the checkpoint passes them after that. May get the
-/// same batch again after a crash.
-pub trait FailedBatches: Send + Sync + 'static {
-    fn keep(&self, mapping: &str, batch: FailedBatch) -> impl Future<Output = io::Result<()>> + Send;
+/// What is known of a kept batch without its records.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Header {
+    pub mapping: String,
+    pub record: FailureRecord,
+    /// The error object of the last attempt, as far as it is short.
+    #[serde(default)]
+    pub error: Option<String>,
+    pub bytes: u64,
+    pieces: usize,
+    is_whole: bool,
 }
 
-/// Failed batches in files, bounded by dropping the oldest.
-pub struct FailedLog {
-    directory: PathBuf,
-    max_piece: u64,
-    // One writer at a time: lines must not mix, nor a piece be replaced twice.
-    writing: std::sync::Arc<Mutex<()>>,
+#[derive(Serialize, Deserialize)]
+struct Piece {
+    text: String,
 }
 
-impl FailedLog {
-    pub fn open(directory: impl Into<PathBuf>) -> io::Result<FailedLog> {
-        FailedLog::with_piece(directory.into(), MAX_PIECE)
+#[derive(Debug, thiserror::Error)]
+pub enum FailedError {
+    #[error(transparent)]
+    Engine(#[from] tradewind_engine::Error),
+    #[error("failed batch makes no sense: {0}")]
+    Corrupt(#[from] serde_json::Error),
+}
+
+pub struct FailedLog<D> {
+    documents: Arc<D>,
+    /// How much each function has, as far as this process knows: whether it is time to look.
+    known: Mutex<HashMap<String, (usize, u64)>>,
+}
+
+impl<D: Documents> FailedLog<D> {
+    pub fn new(documents: Arc<D>) -> FailedLog<D> {
+        FailedLog { documents, known: Mutex::default() }
     }
 
-    fn with_piece(directory: PathBuf, max_piece: u64) -> io::Result<FailedLog> {
-        fs::create_dir_all(&directory)?;
-        Ok(FailedLog { directory, max_piece, writing: Default::default() })
+    /// Keeps a batch; durable when this returns, and only then the checkpoint passes it. May get the same batch again
+    /// after a crash. Answers the batch's id.
+    pub async fn keep(
+        &self,
+        function: &str,
+        mapping: &str,
+        batch: &FailedBatch,
+        error: Option<String>,
+        now_ms: u64,
+    ) -> Result<String, FailedError> {
+        let id = format!("{now_ms:014}-{}", &Uuid::new_v4().simple().to_string()[..8]);
+        let texts = cut(batch.payload.get());
+        let mut header = Header {
+            mapping: mapping.to_owned(),
+            record: batch.record.clone(),
+            error,
+            bytes: batch.payload.get().len() as u64,
+            pieces: texts.len(),
+            is_whole: false,
+        };
+        let revision = self.set(HEADERS, function, &id, None, &header).await?;
+        for (number, text) in texts.iter().enumerate() {
+            let piece = Piece { text: (*text).to_owned() };
+            self.set(PIECES, function, &format!("{id}/{number:04}"), None, &piece).await?;
+        }
+        header.is_whole = true;
+        self.set(HEADERS, function, &id, revision, &header).await?;
+        self.bound(function, header.bytes).await?;
+        Ok(id)
     }
 
-    /// What is kept of a mapping, oldest first. A last line that a crash cut short is left out. Blocks.
-    pub fn read(&self, mapping: &str) -> io::Result<Vec<FailedBatch>> {
-        let mut batches = Vec::new();
-        for path in [self.path(mapping, ".old"), self.path(mapping, "")] {
-            let file = match File::open(path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
+    /// What is kept of a function, oldest first, by id.
+    pub async fn list(&self, function: &str) -> Result<Vec<(String, Header)>, FailedError> {
+        let mut kept = self.headers(function).await?;
+        kept.retain(|(_, header)| header.is_whole);
+        Ok(kept)
+    }
+
+    /// A batch with its records.
+    pub async fn read(&self, function: &str, id: &str) -> Result<Option<(Header, FailedBatch)>, FailedError> {
+        let Some(found) = self.documents.get(&collection(HEADERS, function), id).await? else {
+            return Ok(None);
+        };
+        let header: Header = serde_json::from_slice(&found.body)?;
+        let mut text = String::new();
+        for number in 0..header.pieces {
+            let name = format!("{id}/{number:04}");
+            let Some(piece) = self.documents.get(&collection(PIECES, function), &name).await? else {
+                return Ok(None);
             };
-            for line in BufReader::new(file).lines() {
-                batches.extend(serde_json::from_str::<FailedBatch>(&line?).ok());
+            text.push_str(&serde_json::from_slice::<Piece>(&piece.body)?.text);
+        }
+        let payload = RawValue::from_string(text)?;
+        let batch = FailedBatch { record: header.record.clone(), payload };
+        Ok(header.is_whole.then_some((header, batch)))
+    }
+
+    /// Says whether it was there.
+    pub async fn remove(&self, function: &str, id: &str) -> Result<bool, FailedError> {
+        let headers = collection(HEADERS, function);
+        let Some(found) = self.documents.get(&headers, id).await? else { return Ok(false) };
+        let header: Header = serde_json::from_slice(&found.body)?;
+        for number in 0..header.pieces {
+            let (pieces, name) = (collection(PIECES, function), format!("{id}/{number:04}"));
+            if let Some(piece) = self.documents.get(&pieces, &name).await? {
+                self.documents.compare_and_set(&pieces, &name, Some(piece.revision), None).await?;
             }
         }
-        Ok(batches)
+        self.documents.compare_and_set(&headers, id, Some(found.revision), None).await?;
+        Ok(true)
     }
 
-    fn path(&self, mapping: &str, suffix: &str) -> PathBuf {
-        self.directory.join(format!("{mapping}{suffix}.jsonl"))
-    }
-}
-
-impl FailedBatches for FailedLog {
-    async fn keep(&self, mapping: &str, batch: FailedBatch) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&batch)?;
-        line.push(b'\n');
-        let (newest, old) = (self.path(mapping, ""), self.path(mapping, ".old"));
-        let (max_piece, writing) = (self.max_piece, self.writing.clone());
-        let written = tokio::task::spawn_blocking(move || {
-            let _one_at_a_time = writing.lock().expect("no panic while held");
-            append(&newest, &old, &line, max_piece)
-        });
-        written.await.map_err(io::Error::other)?
-    }
-}
-
-fn append(newest: &PathBuf, old: &PathBuf, line: &[u8], max_piece: u64) -> io::Result<()> {
-    let size = fs::metadata(newest).map_or(0, |metadata| metadata.len());
-    if size > 0 && size + line.len() as u64 > max_piece {
-        if old.exists() {
-            tracing::warn!(file = %old.display(), "dropping the oldest failed batches of a mapping");
+    /// Removes all of a function.
+    pub async fn forget(&self, function: &str) -> Result<(), FailedError> {
+        for (id, _) in self.headers(function).await? {
+            self.remove(function, &id).await?;
         }
-        fs::rename(newest, old)?;
+        self.known.lock().expect("no panic while held").remove(function);
+        Ok(())
     }
-    let is_new = !newest.exists();
-    let mut file = OpenOptions::new().create(true).append(true).open(newest)?;
-    file.write_all(line)?;
-    file.sync_all()?;
-    if let (true, Some(directory)) = (is_new, newest.parent()) {
-        File::open(directory)?.sync_all()?;
+
+    async fn headers(&self, function: &str) -> Result<Vec<(String, Header)>, FailedError> {
+        let found = self.documents.list(&collection(HEADERS, function)).await?;
+        let decoded =
+            found.into_iter().map(|(id, document)| Ok((id, serde_json::from_slice(&document.body)?)));
+        decoded.collect()
     }
-    Ok(())
+
+    /// Counts one more batch, and drops the oldest when there are too many.
+    async fn bound(&self, function: &str, bytes: u64) -> Result<(), FailedError> {
+        let is_over = {
+            let mut known = self.known.lock().expect("no panic while held");
+            // Unknown after a start: look once.
+            let unknown = (MAX_BATCHES, MAX_BYTES);
+            let of_function = known.entry(function.to_owned()).or_insert(unknown);
+            *of_function = (of_function.0 + 1, of_function.1 + bytes);
+            of_function.0 > MAX_BATCHES || of_function.1 > MAX_BYTES
+        };
+        if !is_over {
+            return Ok(());
+        }
+        let headers = self.headers(function).await?;
+        let mut count = headers.len();
+        let mut total: u64 = headers.iter().map(|(_, header)| header.bytes).sum();
+        for (id, header) in &headers {
+            if count <= MAX_BATCHES && total <= MAX_BYTES {
+                break;
+            }
+            tracing::warn!(function, id, "dropping the oldest failed batch of a function");
+            self.remove(function, id).await?;
+            (count, total) = (count - 1, total - header.bytes);
+        }
+        self.known.lock().expect("no panic while held").insert(function.to_owned(), (count, total));
+        Ok(())
+    }
+
+    async fn set(
+        &self,
+        kind: &str,
+        function: &str,
+        name: &str,
+        expected: Option<u64>,
+        body: &impl Serialize,
+    ) -> Result<Option<u64>, FailedError> {
+        let body = serde_json::to_vec(body)?;
+        Ok(self.documents.compare_and_set(&collection(kind, function), name, expected, Some(&body)).await?)
+    }
+}
+
+fn collection(kind: &str, function: &str) -> String {
+    format!("{kind}/{function}")
+}
+
+/// Pieces of at most [`PIECE_BYTES`], between characters.
+fn cut(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while rest.len() > PIECE_BYTES {
+        let at = (0..=PIECE_BYTES).rev().find(|at| rest.is_char_boundary(*at)).unwrap_or(rest.len());
+        let (piece, more) = rest.split_at(at);
+        pieces.push(piece);
+        rest = more;
+    }
+    pieces.push(rest);
+    pieces
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::MemoryDocuments;
 
-    fn batch(number: usize) -> FailedBatch {
+    fn batch(number: usize, filler: usize) -> FailedBatch {
         serde_json::from_value(serde_json::json!({
             "requestContext": {"requestId": "r", "functionArn": "a", "condition": "RetryAttemptsExhausted",
                 "approximateInvokeCount": 3},
@@ -153,23 +273,36 @@ mod tests {
             "DDBStreamBatchInfo": {"shardId": "s", "startSequenceNumber": number.to_string(),
                 "endSequenceNumber": "2", "approximateArrivalOfFirstRecord": "", "approximateArrivalOfLastRecord": "",
                 "batchSize": 1, "streamArn": "arn"},
-            "payload": {"Records": [{"n": number}]},
+            "payload": {"Records": [{"n": number, "filler": "ü".repeat(filler)}]},
         }))
         .unwrap()
     }
 
     #[tokio::test]
-    async fn batches_are_kept_with_their_records_and_bounded_by_dropping_the_oldest() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = FailedLog::with_piece(folder.path().to_owned(), 1000).unwrap();
-        for number in 0..10 {
-            log.keep("m", batch(number)).await.unwrap();
+    async fn batches_are_kept_whole_and_removed_whole() {
+        let documents = Arc::new(MemoryDocuments::default());
+        let log = FailedLog::new(documents.clone());
+        let large = batch(1, 3 * PIECE_BYTES);
+        let id = log.keep("f", "m", &large, Some("boom".to_owned()), 5).await.unwrap();
+        log.keep("f", "m", &batch(2, 0), None, 6).await.unwrap();
+        let listed = log.list("f").await.unwrap();
+        assert_eq!((listed.len(), &listed[0].0, listed[0].1.error.as_deref()), (2, &id, Some("boom")));
+        let (_, read) = log.read("f", &id).await.unwrap().unwrap();
+        assert_eq!(read.payload.get(), large.payload.get());
+        assert!(log.list("g").await.unwrap().is_empty());
+        assert!(log.remove("f", &id).await.unwrap() && !log.remove("f", &id).await.unwrap());
+        assert_eq!(documents.list("failed-records/f").await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_go_when_there_is_too_much() {
+        let log = FailedLog::new(Arc::new(MemoryDocuments::default()));
+        for number in 0..20 {
+            log.keep("f", "m", &batch(number, 2 << 20), None, number as u64).await.unwrap();
         }
-        let kept = log.read("m").unwrap();
-        let numbers: Vec<_> = kept.iter().map(|batch| batch.batch.start_sequence_number.clone()).collect();
-        assert!((2..10).contains(&numbers.len()), "{numbers:?}");
-        assert_eq!(numbers.last().unwrap(), "9");
-        assert_eq!(kept.last().unwrap().payload.get(), r#"{"Records":[{"n":9}]}"#);
-        assert!(log.read("other").unwrap().is_empty());
+        let listed = log.list("f").await.unwrap();
+        let total: u64 = listed.iter().map(|(_, header)| header.bytes).sum();
+        assert!(total <= MAX_BYTES && total > MAX_BYTES / 2, "{total}");
+        assert_eq!(listed.last().unwrap().1.record.batch.start_sequence_number, "19");
     }
 }

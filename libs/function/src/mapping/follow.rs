@@ -1,5 +1,8 @@
-//! One mapping, running: takes up each new version of it, keeps a task per shard, parents before children, and reports
-//! its state.
+//! One mapping, running: takes up each new version of it, keeps a task for each shard that is this node's, parents before
+//! children, and reports its state.
+//!
+//! A shard that is another node's from now on is handed over: its task starts nothing more, lets the running invocation
+//! end however long that takes, saves, and lets go of the checkpoint; only then the other node takes it over.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,8 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tradewind_engine::Documents;
 
 use super::checkpoint::{Checkpoints, SaveError};
-use super::drive::{Ended, Shared, drive};
-use super::failed::FailedBatches;
+use super::drive::{Ended, Shared, Stop, drive};
 use super::metrics::MappingMetrics;
 use super::runner::Inner;
 use super::shard::Position;
@@ -23,12 +25,14 @@ use crate::invoke::Invoker;
 
 /// How often the list of shards is looked at, if none of them ends.
 const RELIST: Duration = Duration::from_secs(2);
+/// How often a checkpoint is looked at that another node is about to let go of.
+const AWAIT_RELEASE: Duration = Duration::from_millis(100);
 /// How often a result that has changed is written down.
 const REPORT: Duration = Duration::from_secs(1);
 
 /// Follows a mapping until it is deleted (`None`) or everything stops.
-pub async fn follow<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches>(
-    inner: Arc<Inner<D, I, S, F>>,
+pub async fn follow<D: Documents, I: Invoker, S: ShardSource>(
+    inner: Arc<Inner<D, I, S>>,
     uuid: String,
     mut desired: watch::Receiver<Option<Mapping>>,
     metrics: Arc<MappingMetrics>,
@@ -39,7 +43,7 @@ pub async fn follow<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches>(
         let reporting = report(&inner, &mapping, &metrics);
         if mapping.enabled {
             let halt = stop.child_token();
-            let running = run(&inner, &mapping, &metrics, halt.clone());
+            let running = run(&inner, &mapping, &metrics, halt.clone(), stop.clone());
             let halting = async {
                 let _ = desired.changed().await;
                 halt.cancel();
@@ -63,7 +67,7 @@ pub async fn follow<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches>(
     }
 }
 
-async fn forget<D: Documents, I, S, F>(inner: &Inner<D, I, S, F>, uuid: &str) {
+async fn forget<D: Documents, I, S>(inner: &Inner<D, I, S>, uuid: &str) {
     let checkpoints = Checkpoints::new(inner.catalogue.documents().clone());
     if let Err(error) = checkpoints.forget(uuid).await {
         // The next start finds what is left.
@@ -74,17 +78,14 @@ async fn forget<D: Documents, I, S, F>(inner: &Inner<D, I, S, F>, uuid: &str) {
     }
 }
 
-/// Writes the status whenever it has changed; never returns.
-async fn report<D: Documents, I, S, F>(
-    inner: &Inner<D, I, S, F>,
-    mapping: &Mapping,
-    metrics: &MappingMetrics,
-) {
+/// Writes the status whenever it has changed; never returns. One node speaks for all.
+async fn report<D: Documents, I, S>(inner: &Inner<D, I, S>, mapping: &Mapping, metrics: &MappingMetrics) {
     let mut written = None;
     loop {
         let last_processing_result = metrics.result();
         let status = MappingStatus { generation: mapping.generation, last_processing_result };
-        if written.as_ref() != Some(&status)
+        if inner.settings.seats.is_mine(&mapping.uuid, "")
+            && written.as_ref() != Some(&status)
             && inner.catalogue.set_mapping_status(&mapping.uuid, &status).await.is_ok()
         {
             written = Some(status);
@@ -93,81 +94,149 @@ async fn report<D: Documents, I, S, F>(
     }
 }
 
-/// Runs all shards of an enabled mapping until it is told to stop; returns when they have stopped.
-async fn run<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches>(
-    inner: &Arc<Inner<D, I, S, F>>,
+/// Runs this node's shards of an enabled mapping until `halt`; returns when they have stopped.
+async fn run<D: Documents, I: Invoker, S: ShardSource>(
+    inner: &Arc<Inner<D, I, S>>,
     mapping: &Mapping,
     metrics: &Arc<MappingMetrics>,
+    halt: CancellationToken,
     stop: CancellationToken,
 ) {
     let filters = match Filters::parse(mapping.knobs.filters.iter().map(String::as_str)) {
         Ok(filters) => filters,
         Err(error) => {
             metrics.set_result(&format!("PROBLEM: {error}"));
-            return stop.cancelled().await;
+            return halt.cancelled().await;
         }
     };
     let mut shards = Shards {
         shared: Arc::new(inner.shared(mapping.clone(), filters, metrics.clone())),
-        owner: inner.settings.owner.clone(),
-        running: HashSet::new(),
+        running: HashMap::new(),
         finished: HashSet::new(),
         tasks: JoinSet::new(),
-        stop: stop.clone(),
+        halt: halt.clone(),
+        stop,
     };
-    while !stop.is_cancelled() {
-        if let Err(problem) = shards.start_ready().await {
-            shards.shared.metrics.set_result(&format!("PROBLEM: {problem}"));
-        }
+    let mut seats_changed = shards.shared.seats.changed();
+    while !halt.is_cancelled() {
+        let again = match shards.reconcile().await {
+            Ok(again) => again,
+            Err(problem) => {
+                shards.shared.metrics.set_result(&format!("PROBLEM: {problem}"));
+                RELIST
+            }
+        };
         tokio::select! {
             Some(ended) = shards.tasks.join_next() => shards.ended(ended).await,
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(RELIST) => {}
+            () = halt.cancelled() => {}
+            () = seats_changed.wait() => {}
+            () = tokio::time::sleep(again) => {}
         }
     }
     while shards.tasks.join_next().await.is_some() {}
 }
 
-struct Shards<D, I, S, F> {
-    shared: Arc<Shared<D, I, S, F>>,
-    owner: String,
-    running: HashSet<String>,
+struct Shards<D, I, S> {
+    shared: Arc<Shared<D, I, S>>,
+    running: HashMap<String, CancellationToken>,
     finished: HashSet<String>,
     tasks: JoinSet<(String, Ended)>,
+    halt: CancellationToken,
     stop: CancellationToken,
 }
 
-impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Shards<D, I, S, F> {
-    /// Starts the shards that are new and whose parents are done.
-    async fn start_ready(&mut self) -> Result<(), String> {
-        let listed = self.shared.source.shards(&self.shared.mapping.stream_arn).await;
-        let listed = listed.map_err(|error| error.to_string())?;
-        let by_id: HashMap<_, _> = listed.iter().map(|shard| (shard.shard_id.as_str(), shard)).collect();
+impl<D: Documents, I: Invoker, S: ShardSource> Shards<D, I, S> {
+    /// Hands over what is another node's, starts what is ours and whose parents are done. Answers when to look again.
+    async fn reconcile(&mut self) -> Result<Duration, String> {
+        let mapping = &self.shared.mapping;
+        let mut listed =
+            self.shared.source.shards(&mapping.stream_arn).await.map_err(|error| error.to_string())?;
+        if let Some(replay) = &mapping.replay {
+            listed.retain(|shard| replay.until.contains_key(&shard.shard_id));
+        }
+        let ids: HashSet<_> = listed.iter().map(|shard| shard.shard_id.as_str()).collect();
+        let mut again = RELIST;
         for shard in &listed {
-            let waits = shard
-                .parent
-                .as_deref()
-                .is_some_and(|parent| by_id.contains_key(parent) && !self.finished.contains(parent));
-            let known = self.running.contains(&shard.shard_id) || self.finished.contains(&shard.shard_id);
-            if !waits && !known {
-                self.start(shard).await.map_err(|error| error.to_string())?;
+            if self.finished.contains(&shard.shard_id) {
+                continue;
             }
+            let is_mine = self.shared.seats.is_mine(&self.shared.mapping.uuid, &shard.shard_id);
+            match self.running.get(&shard.shard_id) {
+                Some(hand_over) if !is_mine => hand_over.cancel(),
+                Some(_) => {}
+                None if !is_mine => self.let_go(&shard.shard_id).await.map_err(|error| error.to_string())?,
+                None => {
+                    let parent = shard.parent.as_deref().filter(|parent| ids.contains(parent));
+                    let waits = match parent {
+                        Some(parent) => !self.is_finished(parent).await.map_err(|error| error.to_string())?,
+                        None => false,
+                    };
+                    if !waits && !self.start(shard).await.map_err(|error| error.to_string())? {
+                        again = AWAIT_RELEASE;
+                    }
+                }
+            }
+        }
+        if self.shared.mapping.replay.is_some() {
+            self.end_replay(&listed).await.map_err(|error| error.to_string())?;
+        }
+        Ok(again)
+    }
+
+    /// Nothing of the shard runs here: should its checkpoint say that it does (an answer was lost), nobody would ever
+    /// take it over.
+    async fn let_go(&self, shard_id: &str) -> Result<(), SaveError> {
+        let Shared { mapping, checkpoints, seats, .. } = &*self.shared;
+        checkpoints.disown(&mapping.uuid, shard_id, seats.me()).await
+    }
+
+    async fn is_finished(&mut self, shard_id: &str) -> Result<bool, SaveError> {
+        if self.finished.contains(shard_id) {
+            return Ok(true);
+        }
+        if self.running.contains_key(shard_id) {
+            return Ok(false);
+        }
+        // Another node may have read it to its end.
+        let finished = self.shared.checkpoints.is_finished(&self.shared.mapping.uuid, shard_id).await?;
+        if finished {
+            self.finished.insert(shard_id.to_owned());
+        }
+        Ok(finished)
+    }
+
+    /// A replay is gone when every shard is.
+    async fn end_replay(&mut self, listed: &[ShardInfo]) -> Result<(), SaveError> {
+        for shard in listed {
+            if !self.is_finished(&shard.shard_id).await? {
+                return Ok(());
+            }
+        }
+        let uuid = &self.shared.mapping.uuid;
+        tracing::info!(mapping = %uuid, "a replay is done");
+        if let Err(error) = self.shared.catalogue.delete_mapping(uuid).await {
+            tracing::warn!(mapping = %uuid, %error, "removing a replay that is done");
         }
         Ok(())
     }
 
-    async fn start(&mut self, shard: &ShardInfo) -> Result<(), SaveError> {
-        let Shared { mapping, checkpoints, .. } = &*self.shared;
+    /// `false`: a living node has not let go of it yet.
+    async fn start(&mut self, shard: &ShardInfo) -> Result<bool, SaveError> {
+        let Shared { mapping, checkpoints, seats, .. } = &*self.shared;
         let after = mapping.start_after.get(&shard.shard_id).copied().unwrap_or_default();
         let start = Position { sequence: after, window: None };
-        let lease = checkpoints.acquire(&mapping.uuid, &shard.shard_id, &self.owner, start).await?;
-        let (shared, shard_id, stop) = (self.shared.clone(), shard.shard_id.clone(), self.stop.clone());
-        self.running.insert(shard_id.clone());
+        let is_live = |node: &str| seats.is_live(node);
+        let claimed = checkpoints.claim(&mapping.uuid, &shard.shard_id, seats.me(), start, is_live).await?;
+        let Some(lease) = claimed else { return Ok(false) };
+        let hand_over = self.halt.child_token();
+        let stop = Stop { when_done: hand_over.clone(), soon: self.stop.clone() };
+        let (shared, shard_id) = (self.shared.clone(), shard.shard_id.clone());
+        self.running.insert(shard_id.clone(), hand_over);
         self.tasks.spawn(async move {
             let ended = drive(shared, shard_id.clone(), lease, stop).await;
             (shard_id, ended)
         });
-        Ok(())
+        Ok(true)
     }
 
     async fn ended(&mut self, ended: Result<(String, Ended), tokio::task::JoinError>) {
@@ -181,7 +250,7 @@ impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Shards<D, I, S,
             // Both may pass: the stream's list of shards, or another owner's end, is looked at after a while.
             Ended::Fenced | Ended::Gone => {
                 let () = tokio::select! {
-                    () = self.stop.cancelled() => {}
+                    () = self.halt.cancelled() => {}
                     () = tokio::time::sleep(REPORT) => {}
                 };
             }

@@ -382,7 +382,7 @@ impl World {
     /// Starts what can be started: whatever goes to the function must find all earlier changes of its key settled.
     fn start(&mut self) {
         for action in self.machine.poll(self.now_ms) {
-            let (Action::Invoke { lane, batch } | Action::Park { lane, batch, .. }) = &action;
+            let (Action::Invoke { lane, batch, .. } | Action::Park { lane, batch, .. }) = &action;
             let mut before = BTreeSet::new();
             for record in &batch.records {
                 let earlier = self

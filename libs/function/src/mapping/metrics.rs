@@ -1,9 +1,10 @@
-//! What a mapping has done, under Lambda's names, as plain counters for whoever publishes them.
+//! What a mapping has done: the event source mapping's group of Lambda's metrics.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+
+use crate::metrics::Kind;
 
 /// Counters since this process took the mapping up.
 #[derive(Default)]
@@ -15,13 +16,8 @@ pub struct MappingMetrics {
     pub dropped_event_count: AtomicU64,
     pub on_failure_destination_delivered_event_count: AtomicU64,
     pub destination_delivery_failures: AtomicU64,
-    pub invocations: AtomicU64,
-    pub errors: AtomicU64,
-    pub throttles: AtomicU64,
-    pub concurrent_executions: AtomicU64,
-    pub duration_us: AtomicU64,
-    /// By shard: how far behind it is.
-    iterator_age_ms: Mutex<HashMap<String, u64>>,
+    /// By shard that runs here: when the oldest record was written that is not settled.
+    oldest_ms: Mutex<HashMap<String, Option<u64>>>,
     last_processing_result: Mutex<String>,
 }
 
@@ -30,22 +26,30 @@ impl MappingMetrics {
         counter.fetch_add(amount as u64, Ordering::Relaxed);
     }
 
-    pub fn add_duration(&self, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.duration_us.fetch_add(micros, Ordering::Relaxed);
-    }
-
-    pub fn set_iterator_age(&self, shard_id: &str, age_ms: u64) {
-        self.iterator_age_ms.lock().expect("no panic while held").insert(shard_id.to_owned(), age_ms);
+    pub fn set_oldest(&self, shard_id: &str, oldest_ms: Option<u64>) {
+        let mut known = self.oldest_ms.lock().expect("no panic while held");
+        match known.get_mut(shard_id) {
+            Some(known) => *known = oldest_ms,
+            None => drop(known.insert(shard_id.to_owned(), oldest_ms)),
+        }
     }
 
     pub fn forget_shard(&self, shard_id: &str) {
-        self.iterator_age_ms.lock().expect("no panic while held").remove(shard_id);
+        self.oldest_ms.lock().expect("no panic while held").remove(shard_id);
     }
 
-    /// The greatest over all shards; zero when everything is done.
-    pub fn iterator_age_ms(&self) -> u64 {
-        self.iterator_age_ms.lock().expect("no panic while held").values().copied().max().unwrap_or(0)
+    /// How many shards run here.
+    pub fn shards(&self) -> usize {
+        self.oldest_ms.lock().expect("no panic while held").len()
+    }
+
+    /// The greatest over the shards that run here; zero when everything is done, `None` if none runs here.
+    pub fn iterator_age_ms(&self, now_ms: u64) -> Option<u64> {
+        let known = self.oldest_ms.lock().expect("no panic while held");
+        known
+            .values()
+            .map(|oldest_ms| oldest_ms.map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms)))
+            .max()
     }
 
     pub fn set_result(&self, result: &str) {
@@ -59,5 +63,22 @@ impl MappingMetrics {
     pub fn result(&self) -> String {
         let last = self.last_processing_result.lock().expect("no panic while held");
         if last.is_empty() { "No records processed".to_owned() } else { last.clone() }
+    }
+
+    pub fn snapshot(&self, now_ms: u64) -> Vec<(&'static str, Kind, f64)> {
+        let counters = [
+            ("PolledEventCount", &self.polled_event_count),
+            ("FilteredOutEventCount", &self.filtered_out_event_count),
+            ("InvokedEventCount", &self.invoked_event_count),
+            ("FailedInvokeEventCount", &self.failed_invoke_event_count),
+            ("DroppedEventCount", &self.dropped_event_count),
+            ("OnFailureDestinationDeliveredEventCount", &self.on_failure_destination_delivered_event_count),
+            ("DestinationDeliveryFailures", &self.destination_delivery_failures),
+        ];
+        let counters = counters.into_iter();
+        let counted =
+            counters.map(|(name, counter)| (name, Kind::Counter, counter.load(Ordering::Relaxed) as f64));
+        let age = self.iterator_age_ms(now_ms).map(|age_ms| ("IteratorAge", Kind::Gauge, age_ms as f64));
+        counted.chain(age).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! All mappings of a region: a task for each that the catalogue has, told of each change of it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,48 +12,54 @@ use tradewind_model::Region;
 
 use super::checkpoint::Checkpoints;
 use super::drive::Shared;
-use super::failed::FailedBatches;
+use super::failed::FailedLog;
 use super::follow::follow;
 use super::metrics::MappingMetrics;
+use super::seats::Seats;
 use super::source::ShardSource;
 use crate::Clock;
 use crate::catalogue::{Catalogue, CatalogueError, Mapping};
 use crate::filter::Filters;
 use crate::invoke::Invoker;
+use crate::metrics::Metrics;
 
 /// How often the catalogue is read though nobody said that it changed: another process may have changed it.
 const RELIST: Duration = Duration::from_secs(2);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RunnerSettings {
     pub region: Region,
     pub account: String,
-    /// Who runs the mappings, as it stands in the checkpoints.
-    pub owner: String,
-    /// How long running invocations may take to end when a mapping is changed, paused or stopped.
+    /// Which shards this node runs, and its name as it stands in the checkpoints.
+    pub seats: Arc<Seats>,
+    /// How long running invocations may take to end when everything stops. When only a mapping changes, or a shard moves
+    /// to another node, they may take as long as they do.
     pub drain: Duration,
 }
 
-pub struct Inner<D, I, S, F> {
+pub struct Inner<D, I, S> {
     pub catalogue: Arc<Catalogue<D>>,
     pub invoker: Arc<I>,
     pub source: Arc<S>,
-    pub failed: Arc<F>,
+    pub failed: Arc<FailedLog<D>>,
+    pub metrics: Arc<Metrics>,
     pub clock: Clock,
     pub settings: RunnerSettings,
 }
 
-impl<D: Documents, I, S, F> Inner<D, I, S, F> {
+impl<D: Documents, I, S> Inner<D, I, S> {
     pub fn shared(
         &self,
         mapping: Mapping,
         filters: Filters,
         metrics: Arc<MappingMetrics>,
-    ) -> Shared<D, I, S, F> {
+    ) -> Shared<D, I, S> {
         Shared {
             mapping,
             filters,
+            catalogue: self.catalogue.clone(),
             checkpoints: Checkpoints::new(self.catalogue.documents().clone()),
+            seats: self.settings.seats.clone(),
             invoker: self.invoker.clone(),
             source: self.source.clone(),
             failed: self.failed.clone(),
@@ -67,27 +73,22 @@ impl<D: Documents, I, S, F> Inner<D, I, S, F> {
 }
 
 /// Runs the mappings of a region.
-pub struct Mappings<D, I, S, F> {
-    inner: Arc<Inner<D, I, S, F>>,
-    metrics: Mutex<HashMap<String, Arc<MappingMetrics>>>,
+pub struct Mappings<D, I, S> {
+    inner: Arc<Inner<D, I, S>>,
 }
 
-impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Mappings<D, I, S, F> {
+impl<D: Documents, I: Invoker, S: ShardSource> Mappings<D, I, S> {
     pub fn new(
         catalogue: Arc<Catalogue<D>>,
         invoker: Arc<I>,
         source: Arc<S>,
-        failed: Arc<F>,
+        failed: Arc<FailedLog<D>>,
+        metrics: Arc<Metrics>,
         clock: Clock,
         settings: RunnerSettings,
-    ) -> Arc<Mappings<D, I, S, F>> {
-        let inner = Arc::new(Inner { catalogue, invoker, source, failed, clock, settings });
-        Arc::new(Mappings { inner, metrics: Mutex::default() })
-    }
-
-    /// The counters of each mapping that runs here, by UUID.
-    pub fn metrics(&self) -> HashMap<String, Arc<MappingMetrics>> {
-        self.metrics.lock().expect("no panic while held").clone()
+    ) -> Arc<Mappings<D, I, S>> {
+        let inner = Arc::new(Inner { catalogue, invoker, source, failed, metrics, clock, settings });
+        Arc::new(Mappings { inner })
     }
 
     /// Runs until `stop`, then lets running invocations end and saves the checkpoints.
@@ -124,16 +125,17 @@ impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Mappings<D, I, 
         tasks: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) {
-        let mut metrics = self.metrics.lock().expect("no panic while held");
+        let metrics = &self.inner.metrics;
         followed.retain(|uuid, desired| {
             let kept = mappings.iter().any(|mapping| mapping.uuid == *uuid);
             if !kept {
                 desired.send_replace(None);
-                metrics.remove(uuid);
+                metrics.forget_mapping(uuid);
             }
             kept
         });
         for mapping in mappings {
+            let counters = metrics.mapping(&mapping.uuid, &mapping.function);
             if let Some(desired) = followed.get(&mapping.uuid) {
                 desired.send_if_modified(|known| {
                     let newer = known.as_ref().map(|known| known.generation) != Some(mapping.generation);
@@ -145,7 +147,6 @@ impl<D: Documents, I: Invoker, S: ShardSource, F: FailedBatches> Mappings<D, I, 
                 continue;
             }
             let uuid = mapping.uuid.clone();
-            let counters = metrics.entry(uuid.clone()).or_default().clone();
             let (desired, receiver) = watch::channel(Some(mapping));
             followed.insert(uuid.clone(), desired);
             tasks.spawn(follow(self.inner.clone(), uuid, receiver, counters, stop.clone()));

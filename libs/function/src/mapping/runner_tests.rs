@@ -13,16 +13,15 @@ use tokio_util::sync::CancellationToken;
 use tradewind_model::Region;
 
 use super::failed::FailedLog;
-use super::{Mappings, RunnerSettings};
+use super::{Mappings, RunnerSettings, Seats};
 use crate::catalogue::Catalogue;
-use crate::code::CodeStore;
+use crate::code::{CodeStore, Packages};
 use crate::fixtures::{MemoryDocuments, MemoryStream, STREAM_ARN, zip_of};
 use crate::invoke::{Functions, HandlerError, handler};
-use crate::lambda::{LambdaApi, Request};
+use crate::lambda::{LambdaApi, Parts, Request};
 use crate::runtime::{Credentials, Environments, Settings};
 
 type Api = LambdaApi<MemoryDocuments, Functions<MemoryDocuments>, MemoryStream>;
-type Runner = Mappings<MemoryDocuments, Functions<MemoryDocuments>, MemoryStream, FailedLog>;
 
 /// A region's functions, all of it: `stop` and `start` are a restart.
 struct World {
@@ -35,8 +34,7 @@ struct World {
 struct Running {
     api: Api,
     functions: Arc<Functions<MemoryDocuments>>,
-    mappings: Arc<Runner>,
-    failed: Arc<FailedLog>,
+    failed: Arc<FailedLog<MemoryDocuments>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -93,15 +91,16 @@ impl World {
         let clock: crate::Clock = Arc::new(now_ms);
         let catalogue = Arc::new(Catalogue::new(self.documents.clone()));
         let code = Arc::new(CodeStore::open(self.folder.path().join("code")).unwrap());
+        let code = Arc::new(Packages::new(self.documents.clone(), code, false));
         let settings = settings(self.folder.path());
         let environments =
             Environments::new(catalogue.clone(), code.clone(), settings, clock.clone()).unwrap();
         let functions = Arc::new(Functions::new(environments));
-        let failed = Arc::new(FailedLog::open(self.folder.path().join("failed")).unwrap());
+        let failed = Arc::new(FailedLog::new(self.documents.clone()));
         let runner = RunnerSettings {
             region: Region::new("eu-west-1").unwrap(),
             account: "000000000000".to_owned(),
-            owner: "test".to_owned(),
+            seats: Seats::alone("test"),
             drain: Duration::from_secs(10),
         };
         let mappings = Mappings::new(
@@ -109,24 +108,27 @@ impl World {
             functions.clone(),
             self.stream.clone(),
             failed.clone(),
+            functions.environments().journal().metrics().clone(),
             clock.clone(),
             runner,
         );
         let stop = CancellationToken::new();
         let task = tokio::spawn({
-            let (mappings, stop) = (mappings.clone(), stop.clone());
+            let stop = stop.clone();
             async move { mappings.run(stop).await }
         });
-        let api = LambdaApi::new(
-            "eu-west-1",
-            "000000000000",
+        let api = LambdaApi::new(Parts {
+            region: "eu-west-1".to_owned(),
+            account: "000000000000".to_owned(),
             catalogue,
             code,
-            functions.clone(),
-            self.stream.clone(),
+            invoker: functions.clone(),
+            source: self.stream.clone(),
+            failed: failed.clone(),
+            journal: functions.environments().journal().clone(),
             clock,
-        );
-        self.running = Some(Running { api, functions, mappings, failed, stop, task });
+        });
+        self.running = Some(Running { api, functions, failed, stop, task });
     }
 
     async fn stop(&mut self) {
@@ -318,7 +320,7 @@ async fn latest_begins_when_the_call_answers_and_filters_choose() {
     let wanted = world.stream.append("s", 1, "REMOVE", now_ms());
     seen.count(1).await;
     assert_eq!(seen.sequences(), [wanted]);
-    let metrics = world.running().mappings.metrics()[&uuid].clone();
+    let metrics = world.running().functions.environments().journal().metrics().find_mapping(&uuid).unwrap();
     assert_eq!(metrics.filtered_out_event_count.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
@@ -345,18 +347,18 @@ async fn a_poisonous_record_is_kept_with_its_data_and_the_others_go_on() {
     seen.count(9).await;
     let waited = tokio::time::timeout(Duration::from_secs(10), async {
         loop {
-            let kept = world.running().failed.read(&uuid).unwrap();
-            if !kept.is_empty() {
-                return kept;
+            if let Some((id, header)) = world.running().failed.list("f").await.unwrap().pop() {
+                assert_eq!(header.mapping, uuid);
+                return world.running().failed.read("f", &id).await.unwrap().unwrap().1;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
     let kept = waited.await.unwrap();
-    assert_eq!(kept.len(), 1);
-    assert_eq!(kept[0].request.condition, "RetryAttemptsExhausted");
-    assert!(kept[0].payload.get().contains(r#""N":"13""#));
-    assert_eq!(kept[0].response.as_ref().unwrap().function_error.as_deref(), Some("Handled"));
+    assert_eq!(world.running().failed.list("f").await.unwrap().len(), 1);
+    assert_eq!(kept.record.request.condition, "RetryAttemptsExhausted");
+    assert!(kept.payload.get().contains(r#""N":"13""#));
+    assert_eq!(kept.record.response.as_ref().unwrap().function_error.as_deref(), Some("Handled"));
     assert_eq!(seen.sequences().len(), 9);
 }
 

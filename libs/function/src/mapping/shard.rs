@@ -102,8 +102,17 @@ impl GivenUp {
 /// What is to be done; answered by [`ShardMachine::invoked`] or [`ShardMachine::parked`] with the lane.
 #[derive(Clone, Debug)]
 pub enum Action {
-    Invoke { lane: usize, batch: Batch },
-    Park { lane: usize, batch: Batch, why: GivenUp },
+    /// `attempt` is 1 for the first.
+    Invoke {
+        lane: usize,
+        batch: Batch,
+        attempt: u32,
+    },
+    Park {
+        lane: usize,
+        batch: Batch,
+        why: GivenUp,
+    },
 }
 
 /// What the function's answer means for the batch.
@@ -266,8 +275,9 @@ impl ShardMachine {
                 Action::Park { lane, batch, why }
             }
             None => {
+                let attempt = work.failures.saturating_add(1);
                 *in_flight = Some(InFlight::Invocation(work));
-                Action::Invoke { lane, batch }
+                Action::Invoke { lane, batch, attempt }
             }
         })
     }

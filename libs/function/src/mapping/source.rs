@@ -75,6 +75,9 @@ pub trait ShardSource: Send + Sync + 'static {
         max_bytes: usize,
     ) -> impl Future<Output = Result<Page, SourceError>> + Send;
 
+    /// The sequence of a record's `SequenceNumber`; `None` if it cannot be one.
+    fn sequence(&self, sequence_number: &str) -> Option<Sequence>;
+
     /// Changes whenever a read of the shard may find more than before, or the stream has other shards.
     fn wake(&self, stream_arn: &str, shard_id: &str) -> watch::Receiver<u64>;
 }

@@ -45,10 +45,10 @@ impl Running {
 }
 
 impl Pool {
-    pub fn new(limit: usize) -> Pool {
+    pub fn new(limit: usize, log: Arc<FunctionLog>) -> Pool {
         Pool {
             permits: Arc::new(Semaphore::new(limit)),
-            log: Arc::default(),
+            log,
             fingerprint: tokio::sync::Mutex::new(None),
             limit,
             idle: Mutex::default(),

@@ -23,7 +23,8 @@ use crate::log::Transcript;
 
 /// Descriptor 3 is our pipe. The watcher is started through a subshell, so that the function has no child that it did
 /// not start itself; it keeps no other descriptor open.
-const WATCHED: &str = "exec 3<&0 </dev/null
+const WATCHED: &str = "[ $1 -eq 0 ] || ulimit -d $1; shift
+exec 3<&0 </dev/null
 ( ( exec >/dev/null 2>&1; read -r _ <&3; kill -KILL 0 ) & )
 exec 3<&- \"$@\"";
 
@@ -34,6 +35,9 @@ pub struct Program {
     pub arguments: Vec<String>,
     pub folder: PathBuf,
     pub variables: BTreeMap<String, String>,
+    /// What each process of the function may have of memory that it can write to and shares with nobody (RLIMIT_DATA);
+    /// address space alone would say nothing, since runtimes reserve far more than they use.
+    pub memory_kb: Option<u64>,
 }
 
 pub struct Process {
@@ -55,6 +59,7 @@ impl Process {
         check_executable(&program.path)?;
         let mut child = Command::new("/bin/sh")
             .args(["-c", WATCHED, "function"])
+            .arg(program.memory_kb.unwrap_or(0).to_string())
             .arg(&program.path)
             .args(&program.arguments)
             .current_dir(&program.folder)
@@ -175,7 +180,7 @@ mod tests {
     #[tokio::test]
     async fn the_group_ends_when_the_pipe_does_as_if_we_had_been_killed() {
         let mut child = Command::new("/bin/sh")
-            .args(["-c", WATCHED, "function", "/bin/sh", "-c", "sleep 1000 & echo $!; wait"])
+            .args(["-c", WATCHED, "function", "0", "/bin/sh", "-c", "sleep 1000 & echo $!; wait"])
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Credentials, Environments, Settings};
 use crate::catalogue::function::LogFormat;
 use crate::catalogue::{Catalogue, Code, Function};
-use crate::code::CodeStore;
+use crate::code::{CodeStore, Packages};
 use crate::fixtures::{MemoryDocuments, zip_of};
 use crate::invoke::{FunctionError, Invocation, InvokeError, Invoker, Outcome};
 
@@ -82,8 +82,9 @@ impl Fixture {
         let code = Arc::new(CodeStore::open(folder.path().join("code")).unwrap());
         let catalogue = Arc::new(Catalogue::new(Arc::new(MemoryDocuments::default())));
         let settings = settings(folder.path(), python, use_awslambdaric);
+        let packages = Arc::new(Packages::new(catalogue.documents().clone(), code.clone(), false));
         let environments =
-            Environments::new(catalogue.clone(), code.clone(), settings, Arc::new(now_ms)).unwrap();
+            Environments::new(catalogue.clone(), packages, settings, Arc::new(now_ms)).unwrap();
         Fixture { environments, catalogue, code, _folder: folder }
     }
 
@@ -344,14 +345,26 @@ async fn shutting_down_ends_running_functions() {
 }
 
 #[tokio::test]
+async fn more_memory_than_the_function_has_is_its_error_and_nobody_elses() {
+    let fixture = Fixture::new();
+    let greedy = "def handler(event, context):
+    return len(bytearray(event['mb'] << 20))
+";
+    fixture.add("python3.12", "main.handler", &[("main.py", greedy)]).await;
+    assert_eq!(body(&fixture.invoke(json!({"mb": 40})).await), 40 << 20);
+    assert_eq!(error_type(&fixture.invoke(json!({"mb": 400})).await), "MemoryError");
+    assert_eq!(body(&fixture.invoke(json!({"mb": 40})).await), 40 << 20);
+}
+
+#[tokio::test]
 async fn a_runtime_that_never_asks_for_work_is_ended() {
     let folder = tempfile::tempdir().unwrap();
     let code = Arc::new(CodeStore::open(folder.path().join("code")).unwrap());
     let catalogue = Arc::new(Catalogue::new(Arc::new(MemoryDocuments::default())));
     let mut settings = settings(folder.path(), "python3".to_owned(), false);
     settings.init_timeout = Duration::from_millis(300);
-    let environments =
-        Environments::new(catalogue.clone(), code.clone(), settings, Arc::new(now_ms)).unwrap();
+    let packages = Arc::new(Packages::new(catalogue.documents().clone(), code.clone(), false));
+    let environments = Environments::new(catalogue.clone(), packages, settings, Arc::new(now_ms)).unwrap();
     let fixture = Fixture { environments, catalogue, code, _folder: folder };
     fixture.add("provided.al2023", "x", &[("bootstrap", "#!/bin/sh\nexec sleep 1000\n")]).await;
     let outcome = fixture.invoke(json!({})).await;

@@ -31,10 +31,22 @@ pub enum Broken {
     SameIsNoChange,
     /// Changes do not carry their writer's stable.
     ChangesForgetStable,
+    /// A joiner is linked and seeded, and nobody's stable waits for it.
+    JoinerIsNotCounted,
+    /// A snapshot has no tombstones.
+    SnapshotForgetsTombstones,
+    /// Rows that travel do not carry their sender's stable.
+    RowsForgetStable,
+    /// A joiner's stable does not start at the common watermark.
+    JoinerStartsAtZero,
+    /// Links of a region that is being evicted are taken to the last.
+    EvictedIsStillTaken,
+    /// Replicas that stay do not give each other what they have of the evicted one.
+    SurvivorsAreNotLevelled,
 }
 
 impl Broken {
-    pub const ALL: [Broken; 9] = [
+    pub const ALL: [Broken; 15] = [
         Broken::TieKeepsLocal,
         Broken::DeleteKeepsTombstone,
         Broken::UnionForgetsLoser,
@@ -44,6 +56,12 @@ impl Broken {
         Broken::TombstonesGoAtOnce,
         Broken::SameIsNoChange,
         Broken::ChangesForgetStable,
+        Broken::JoinerIsNotCounted,
+        Broken::SnapshotForgetsTombstones,
+        Broken::RowsForgetStable,
+        Broken::JoinerStartsAtZero,
+        Broken::EvictedIsStillTaken,
+        Broken::SurvivorsAreNotLevelled,
     ];
 
     /// Before a group is decided.

@@ -2,6 +2,7 @@
 
 use tradewind_database::partition::decide::{Action, Write};
 use tradewind_database::partition::group::Op;
+use tradewind_database::table::document::TableStatus;
 use tradewind_database::tombstone;
 use tradewind_engine::{Engine, Space};
 use tradewind_model::{Hlc, ItemKey};
@@ -25,6 +26,9 @@ impl World {
     /// A random request of a random client.
     pub(super) fn ask_anything(&mut self) {
         let region = self.choices.below(self.nodes.len());
+        if self.nodes[region].table.status != TableStatus::Active {
+            return;
+        }
         let key = self.choices.below(self.history.keys.len());
         let first = self.anything();
         let mut asks = vec![(key, first)];

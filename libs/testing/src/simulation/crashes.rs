@@ -59,7 +59,7 @@ impl World {
         }
         let Some(zombie) = partition.zombie.take() else { return Ok(()) };
         let mut group = Group::new(&node.table, node.region, now_ms, &zombie.state, HashMap::new());
-        group.take(Op::Raise);
+        group.take(&Op::Raise);
         let Some(commit) = group.finish().0 else { return Ok(()) };
         let outcome = ready(zombie.engine.commit(vec![commit]));
         let fenced = matches!(outcome, Err(Error::Fenced { .. }));

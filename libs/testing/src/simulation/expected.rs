@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tradewind_database::partition::arrival::{Arrival, Arrived};
+use tradewind_database::partition::arrival::{Arrival, Arrived, SnapshotRow};
 use tradewind_database::partition::decide::{Action, Write};
 use tradewind_database::partition::group::{Answer, Op};
 use tradewind_database::partition::state::{Source, State};
@@ -26,6 +26,7 @@ pub struct Expected<'a> {
     pub written: Vec<(WriteId, Version, Past)>,
     /// Loser and winner.
     pub conflicts: BTreeSet<(WriteId, WriteId)>,
+    seeds: &'a BTreeMap<(usize, Version), Past>,
 }
 
 impl<'a> Expected<'a> {
@@ -35,6 +36,7 @@ impl<'a> Expected<'a> {
         states: (&State, &State),
         before: &HashMap<ItemKey, Option<StoredItem>>,
         versions: BTreeMap<WriteId, Version>,
+        seeds: &'a BTreeMap<(usize, Version), Past>,
     ) -> Result<Expected<'a>, Violation> {
         let (old, new) = states;
         let mut expected = Expected {
@@ -47,6 +49,7 @@ impl<'a> Expected<'a> {
             known: BTreeMap::new(),
             written: Vec::new(),
             conflicts: BTreeSet::new(),
+            seeds,
         };
         before.iter().try_for_each(|(key, row)| expected.begin(key, row.as_ref()))?;
         Ok(expected)
@@ -69,6 +72,11 @@ impl<'a> Expected<'a> {
                 writes.iter().try_for_each(|write| self.write(write))
             }
             (Op::Arrive(arrival), Answer::Arrived(arrived)) => self.arrive(arrival, *arrived),
+            (Op::Mend(rows), Answer::Late(late)) => {
+                let refused = |row: &&SnapshotRow| late.iter().any(|(key, _)| *key == row.key);
+                rows.iter().filter(|row| !refused(row)).try_for_each(|row| self.learn_row(row))
+            }
+            (Op::Seed(rows), _) => rows.iter().try_for_each(|row| self.learn_row(row)),
             (Op::Prune(tombstones), _) => {
                 tombstones.iter().for_each(|(hlc, key)| self.prune(*hlc, key));
                 Ok(())
@@ -93,7 +101,7 @@ impl<'a> Expected<'a> {
 
     /// What lies behind the cursor is applied, in order, up to the answered cursor.
     fn arrive(&mut self, arrival: &Arrival, arrived: Arrived) -> Result<(), Violation> {
-        if matches!(arrived, Arrived::Gap { .. }) {
+        if matches!(arrived, Arrived::Gap { .. } | Arrived::Stranger { .. }) {
             return Ok(());
         }
         let cursor = self.cursors.entry(arrival.source).or_default();
@@ -107,32 +115,49 @@ impl<'a> Expected<'a> {
     }
 
     fn learn(&mut self, change: &Change) -> Result<(), Violation> {
-        let id = write_of(change.request.expect("every write of the simulation has its id"));
+        let id = self.history.id_of(change).expect("every write of the simulation has its id");
         let write = &self.history.writes[id];
         Property::OnlyDurableIsSeen
             .check(write.version == Some(change.version), || format!("write {id} travels uncommitted"))?;
-        let known = self.known.get_mut(&write.key).expect("a group reads all rows it needs");
-        if known.contains(id) {
-            return Ok(());
-        }
-        let stored = self.rows[&write.key];
-        known.extend(&write.past);
-        known.insert(id);
-        let wins = stored.is_none_or(|stored| self.version(stored) < change.version);
-        if wins {
-            self.rows.insert(write.key, Some(id));
-        }
-        if let Some(stored) = stored {
-            self.meet(stored, id, wins);
+        self.apply(id, &write.past);
+        Ok(())
+    }
+
+    /// A row brings all that was known of the item where it came from.
+    fn learn_row(&mut self, row: &SnapshotRow) -> Result<(), Violation> {
+        let key = self.history.key_index(&row.key);
+        let id = self.history.by_version(key, row.row.version);
+        Property::OnlyDurableIsSeen.check(id.is_some(), || format!("{row:?} was written by nobody"))?;
+        if let Some(id) = id {
+            self.apply(id, &self.seeds[&(key, row.row.version)]);
         }
         Ok(())
     }
 
+    /// The write of a region that had applied `past`.
+    fn apply(&mut self, id: WriteId, past: &Past) {
+        let write = &self.history.writes[id];
+        let known = self.known.get_mut(&write.key).expect("a group reads all rows it needs");
+        if known.contains(id) {
+            return;
+        }
+        let stored = self.rows[&write.key];
+        known.extend(past);
+        known.insert(id);
+        let wins = stored.is_none_or(|stored| self.version(stored) < self.version(id));
+        if wins {
+            self.rows.insert(write.key, Some(id));
+        }
+        if let Some(stored) = stored {
+            self.meet(stored, id, wins, past);
+        }
+    }
+
     /// The stored write did not know the incoming one, or its region would have applied it before.
-    fn meet(&mut self, stored: WriteId, incoming: WriteId, incoming_wins: bool) {
+    fn meet(&mut self, stored: WriteId, incoming: WriteId, incoming_wins: bool, past: &Past) {
         let write = &self.history.writes[incoming];
         let same = self.history.writes[stored].value == write.value;
-        if !same && !write.past.contains(stored) {
+        if !same && !past.contains(stored) {
             self.conflicts.insert(if incoming_wins { (stored, incoming) } else { (incoming, stored) });
         }
     }

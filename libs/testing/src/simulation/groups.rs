@@ -7,13 +7,15 @@ use tradewind_database::partition::arrival::Arrived;
 use tradewind_database::partition::group::{Answer, Group, Op};
 use tradewind_database::partition::owner::read_items;
 use tradewind_database::partition::state::State;
+use tradewind_database::table::document::{Replica, ReplicaStatus, TableDocument};
 use tradewind_engine::faults::WriteFault;
 use tradewind_engine::{Engine, Error, PartitionCommit};
 use tradewind_model::{Change, Hlc, ItemKey, Sequence, StoredItem, Version};
 
+use super::broken::Broken;
 use super::expected::Expected;
 use super::history::{Past, WriteId, write_of};
-use super::node::{From, Job, Logged, ready};
+use super::node::{From, Job, Logged, Node, ready};
 use super::violation::{Property, Violation};
 use super::world::{Place, World};
 
@@ -67,11 +69,13 @@ impl World {
         let mut acting = state.clone();
         let acted: Vec<_> = ops.iter().map(|op| self.act_on(op.clone(), &mut acting, &before)).collect();
         let now_ms = self.now_ms(place.region);
-        let mut group = Group::new(&node.table, node.region, now_ms, &acting, before.clone());
-        let answers: Vec<_> = acted.into_iter().map(|op| group.take(op)).collect();
+        let table = self.table_of(node);
+        let mut group = Group::new(&table, node.region, now_ms, &acting, before.clone());
+        let answers: Vec<_> = acted.iter().map(|op| group.take(op)).collect();
         let (commit, next) = group.finish();
         let versions = commit.as_ref().map(|commit| self.versions(commit)).unwrap_or_default();
-        let mut expected = Expected::new(&self.history, place.region, (state, &next), &before, versions)?;
+        let mut expected =
+            Expected::new(&self.history, place.region, (state, &next), &before, versions, &self.seeds)?;
         ops.iter().zip(&answers).try_for_each(|(op, answer)| expected.take(op, answer))?;
         let Some(mut commit) = commit else {
             Property::EveryWriteIsAChange
@@ -92,6 +96,16 @@ impl World {
             Some(broken) => broken.op(op, state, before),
             None => op,
         }
+    }
+
+    fn table_of(&self, node: &Node) -> TableDocument {
+        let mut table = node.table.clone();
+        if self.broken == Some(Broken::JoinerIsNotCounted) {
+            let here = node.region;
+            let counts = |replica: &Replica| replica.status != ReplicaStatus::Creating;
+            table.replicas.retain(|region, replica| *region == here || counts(replica));
+        }
+        table
     }
 
     /// The versions that this commit gives to writes of its own region.
@@ -122,11 +136,13 @@ impl World {
         let here = self.nodes[place.region].region;
         let mut log = Vec::new();
         for change in changes(commit) {
-            let grows = change.version.origin != here || change.version.hlc > greatest;
+            let write = self.history.id_of(&change).expect("every write of the simulation has its id");
+            // A row of a snapshot may have been written by a former life of this region.
+            let new = self.history.writes[write].version.is_none();
+            let grows = change.version.origin != here || !new || change.version.hlc > greatest;
             Property::VersionsGrow
                 .check(grows, || format!("{place} gives {} above {greatest}", change.version))?;
             greatest = greatest.max(change.version.hlc);
-            let write = change.request.map(write_of).expect("every write of the simulation has its id");
             log.push(Logged { version: change.version, write });
         }
         Property::VersionsGrow.check(next.max_hlc >= greatest, || {
@@ -233,10 +249,15 @@ impl World {
                 (From::Client(ids), Answer::Written(Ok(_)) | Answer::Transacted(Ok(_))) => {
                     ids.into_iter().for_each(|id| self.history.writes[id].acknowledged = true);
                 }
+                (From::Life(token), answer) => {
+                    self.answered.insert(token);
+                    self.late = if let Answer::Late(late) = answer { late.len() } else { 0 };
+                }
                 (From::Batch(number), Answer::Arrived(arrived)) => {
                     match arrived {
                         Arrived::Gap { .. } => self.trace.count("a gap is refused"),
                         Arrived::Ahead { .. } => self.trace.count("a version is from the future"),
+                        Arrived::Stranger { .. } => self.trace.count("a stranger is refused"),
                         Arrived::Through { .. } => (),
                     }
                     self.arrived(number, arrived);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tradewind_model::{Item, ItemKey, Version};
+use tradewind_model::{Change, Item, ItemKey, Version};
 
 /// A write's number in the order in which clients asked for it; it travels with the change as its request id.
 pub type WriteId = usize;
@@ -54,6 +54,8 @@ pub struct Write {
     pub acknowledged: bool,
     /// Whether some region's conflict log has it.
     pub logged: bool,
+    /// Its region was evicted before any other had it.
+    pub buried: bool,
 }
 
 pub struct History {
@@ -62,11 +64,19 @@ pub struct History {
     by_version: BTreeMap<(usize, Version), WriteId>,
     /// By region and key: what is applied there, durably.
     known: BTreeMap<(usize, usize), Past>,
+    /// The same: what was settled where a snapshot came from, and is so where it went, whether or not the row there names it.
+    settled: BTreeMap<(usize, usize), Past>,
 }
 
 impl History {
     pub fn new(keys: Vec<ItemKey>) -> History {
-        History { keys, writes: Vec::new(), by_version: BTreeMap::new(), known: BTreeMap::new() }
+        History {
+            keys,
+            writes: Vec::new(),
+            by_version: BTreeMap::new(),
+            known: BTreeMap::new(),
+            settled: BTreeMap::new(),
+        }
     }
 
     pub fn ask(&mut self, region: usize, key: usize, value: Option<Item>, expires: bool) -> WriteId {
@@ -79,6 +89,7 @@ impl History {
             past: Past::default(),
             acknowledged: false,
             logged: false,
+            buried: false,
         });
         self.writes.len() - 1
     }
@@ -96,7 +107,36 @@ impl History {
     }
 
     pub fn knows(&self, region: usize, id: WriteId) -> bool {
-        self.known.get(&(region, self.writes[id].key)).is_some_and(|known| known.contains(id))
+        let at = (region, self.writes[id].key);
+        [&self.known, &self.settled].iter().any(|past| past.get(&at).is_some_and(|past| past.contains(id)))
+    }
+
+    /// A region has got the row of an item from another one, and with it the end of all that this had applied.
+    pub fn settle(&mut self, region: usize, key: usize, past: &Past) {
+        self.settled.entry((region, key)).or_default().extend(past);
+    }
+
+    /// All that is settled of an item in a region.
+    pub fn settled(&self, region: usize, key: usize) -> Past {
+        let mut all = self.known(region, key);
+        all.extend(self.settled.get(&(region, key)).unwrap_or(&Past::default()));
+        all
+    }
+
+    /// Of these, the writes that were made in the region.
+    pub fn of_region(&self, past: &Past, region: usize) -> Past {
+        let mut of_region = Past::default();
+        let made_there = |id: &WriteId| self.writes[*id].region == region && past.contains(*id);
+        (0..self.writes.len()).filter(made_there).for_each(|id| of_region.insert(id));
+        of_region
+    }
+
+    /// A joiner's stable starts where it says that all of this is known.
+    pub fn know_what_is_settled(&mut self, region: usize) {
+        for key in 0..self.keys.len() {
+            let settled = self.settled.get(&(region, key)).cloned().unwrap_or_default();
+            self.known.entry((region, key)).or_default().extend(&settled);
+        }
     }
 
     pub fn commit(&mut self, id: WriteId, version: Version, past: Past) {
@@ -105,6 +145,18 @@ impl History {
         write.version = Some(version);
         write.past = past;
         self.by_version.insert((write.key, version), id);
+    }
+
+    /// A region begins a new life: it knows nothing.
+    pub fn forget(&mut self, region: usize) {
+        self.known.retain(|(of, _), _| *of != region);
+        self.settled.retain(|(of, _), _| *of != region);
+    }
+
+    /// The write that a change is of.
+    pub fn id_of(&self, change: &Change) -> Option<WriteId> {
+        let by_version = || self.by_version(self.key_index(&change.key), change.version);
+        change.request.map(write_of).or_else(by_version)
     }
 
     pub fn set_known(&mut self, region: usize, key: usize, known: Past) {

@@ -7,6 +7,7 @@ use tradewind_database::partition::arrival::{Arrival, Arrived};
 use tradewind_database::partition::group::Op;
 use tradewind_database::partition::state::Source;
 use tradewind_database::replica::{Position, part_of};
+use tradewind_database::table::document::{ReplicaStatus, TableStatus};
 use tradewind_model::Sequence;
 use tradewind_replication::link::{Announcement, BATCH_BYTES, Link, diverged};
 
@@ -97,6 +98,9 @@ impl World {
     /// Where the destination stands: the least of its partitions, all of which must answer.
     fn position(&self, name: LinkName) -> Option<Position> {
         let range = self.nodes[name.from.region].partitions[name.from.partition].range;
+        if !self.is_linked(name) {
+            return None;
+        }
         let there = &self.nodes[name.to];
         let source = self.source(name);
         let positions = there.overlapping(range.from, range.to).into_iter().map(|at| {
@@ -109,11 +113,28 @@ impl World {
         positions.collect::<Option<Vec<_>>>()?.into_iter().min_by_key(|position| position.cursor)
     }
 
+    /// Whether the source serves and knows the destination's life, and the destination takes anything from it.
+    pub(super) fn is_linked(&self, name: LinkName) -> bool {
+        let (here, there) = (&self.nodes[name.from.region], &self.nodes[name.to]);
+        let replica = here.table.replicas.get(&there.region);
+        let known = replica.is_some_and(|replica| replica.incarnation == Some(there.table.incarnation));
+        let taken = there.table.counts(here.region, here.table.incarnation)
+            && there.table.replicas[&here.region].status != ReplicaStatus::Evicting;
+        known && taken && here.table.status == TableStatus::Active && self.has_begun(name.to)
+    }
+
+    /// A joiner takes nothing before it knows where links begin.
+    fn has_begun(&self, at: usize) -> bool {
+        let there = &self.nodes[at];
+        let begun = there.partitions.iter().all(|partition| !partition.durable.links.is_empty());
+        there.table.status != TableStatus::Creating || begun
+    }
+
     fn announce(&mut self, name: LinkName) {
         let now_ms = self.now_ms(name.from.region);
         let node = &self.nodes[name.from.region];
         let Some(state) = &node.partitions[name.from.partition].live else { return };
-        let mut announcement = Announcement::of(state, node.table.replicas.keys().copied());
+        let mut announcement = Announcement::of(state, &node.table);
         if let Some(broken) = self.broken {
             broken.announcement(&mut announcement, now_ms);
         }
@@ -126,8 +147,11 @@ impl World {
         let node = &self.nodes[name.from.region];
         let id = node.partitions[name.from.partition].id;
         let route = self.routes.get_mut(&name).expect("every link has its route");
-        let Some((link, announcement)) = route.link.as_mut().zip(route.announcement.take()) else { return };
-        let page = node.log.read(id, link.acknowledged, limit, BATCH_BYTES).now_or_never();
+        let Some((link, mut announcement)) = route.link.as_mut().zip(route.announcement.take()) else {
+            return;
+        };
+        announcement.generation = node.table.global.generation;
+        let page = node.log.read(id, link.walked(), limit, BATCH_BYTES).now_or_never();
         let page = page.expect("an engine in memory answers at once").expect("reads do not fail");
         let mut arrival = link.batch(page, &announcement);
         if let Some(broken) = self.broken {
@@ -163,6 +187,9 @@ impl World {
 
     /// The parts of a batch go into the queues of the partitions that live; only if all answer, the batch is answered.
     fn accept(&mut self, link: LinkName, attempt: u64, arrival: &Arrival) {
+        if !self.has_begun(link.to) {
+            return;
+        }
         let there = &mut self.nodes[link.to];
         let concerned = there.overlapping(arrival.from, arrival.to);
         self.accepted += 1;
@@ -199,6 +226,9 @@ impl World {
         let route = self.routes.get_mut(&name).expect("every link has its route");
         if let Some(link) = &mut route.link {
             link.answered(arrived);
+        }
+        if matches!(arrived, Arrived::Stranger { .. }) {
+            (route.link, route.announcement) = (None, None);
         }
         route.awaited = route.awaited.filter(|(awaited, _)| *awaited != attempt);
     }

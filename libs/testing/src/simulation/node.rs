@@ -36,6 +36,8 @@ pub enum From {
     /// A delivery of a batch, by its number.
     Batch(u64),
     House,
+    /// A stage in the life of a replica, by its number.
+    Life(u64),
 }
 
 /// What stands at a sequence of a log.
@@ -73,11 +75,18 @@ pub struct Node {
     pub log: Embedded<Disk>,
     pub skew_ms: i64,
     pub partitions: Vec<Partition>,
+    /// How many it has had before.
+    pub lives: u8,
 }
 
 impl Node {
     pub fn new(index: usize, partitions: u32) -> Node {
-        let table = document(index, partitions);
+        Node::reborn(index, partitions, 0)
+    }
+
+    /// A new life of the region's table, on an empty disk.
+    pub fn reborn(index: usize, partitions: u32, lives: u8) -> Node {
+        let table = document(index, partitions, lives);
         let disk = MemoryDisk::default();
         let faults = Faults::default();
         let engine = start(&disk, &faults);
@@ -91,6 +100,7 @@ impl Node {
             engine,
             skew_ms: 0,
             partitions,
+            lives,
         }
     }
 

@@ -74,6 +74,10 @@ impl World {
         let ms = self.choices.pick(&[0, 0, 0, 10, 20, 60]);
         self.advance(ms);
         self.misfortune()?;
+        let goes_on = self.life.is_some() && self.choices.percent(30);
+        if goes_on || self.choices.permille(self.weather.life) {
+            self.live_some()?;
+        }
         while self.choices.percent(90) && self.deliver() {}
         if self.choices.percent(self.weather.writes) {
             self.ask_anything();

@@ -6,6 +6,7 @@ use tradewind_database::table::document::{Replica, ReplicaStatus};
 use tradewind_engine::{Engine, Space};
 use tradewind_model::{Hlc, Item, Region, Sequence};
 
+use super::broken::Broken;
 use super::choices::Choices;
 use super::clients::Ask;
 use super::history::WriteId;
@@ -18,6 +19,11 @@ impl World {
     /// Regions 0, 1 and 2 with so many partitions each; nothing goes wrong that is not asked for.
     pub fn told(partitions: [u32; 3]) -> World {
         World::new(Weather::calm(partitions), Choices::new(0), None)
+    }
+
+    /// The same with a broken rule.
+    pub fn told_with(partitions: [u32; 3], broken: Broken) -> World {
+        World::new(Weather::calm(partitions), Choices::new(0), Some(broken))
     }
 
     /// Links read so many changes at once.
@@ -62,6 +68,11 @@ impl World {
             (0..3).try_for_each(|_| self.walk(name))?;
         }
         Ok(())
+    }
+
+    /// What is under way comes into the queues of its destinations, and is not decided yet.
+    pub fn queue_all(&mut self) {
+        while self.deliver() {}
     }
 
     /// What is under way is lost.
@@ -109,6 +120,11 @@ impl World {
                 Replica { status: ReplicaStatus::Creating, ..node.table.replicas[&node.region].clone() };
             node.table.replicas.insert(joiner, replica);
         }
+    }
+
+    /// How many changes a region's logs hold.
+    pub fn logged(&self, region: usize) -> usize {
+        self.nodes[region].partitions.iter().map(|partition| partition.log.len()).sum()
     }
 
     fn between(&self, from: usize, to: usize) -> Vec<LinkName> {

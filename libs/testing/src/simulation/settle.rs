@@ -13,6 +13,7 @@ const CATCH_UP_MS: u64 = 10_000;
 impl World {
     pub(super) fn settle(&mut self) -> Result<(), Violation> {
         self.heal()?;
+        self.live_to_end()?;
         for _ in 0..ROUNDS {
             self.round()?;
         }
@@ -58,8 +59,8 @@ impl World {
     pub fn sync(&mut self) -> Result<(), Violation> {
         let names: Vec<_> = self.routes.keys().copied().collect();
         for _ in 0..2 {
-            for name in &names {
-                self.sync_link(*name)?;
+            for name in names.iter().filter(|name| self.is_linked(**name)).copied().collect::<Vec<_>>() {
+                self.sync_link(name)?;
             }
         }
         Ok(())

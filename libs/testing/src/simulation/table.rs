@@ -39,11 +39,14 @@ pub fn item(key: usize, value: &str, expires: bool) -> Item {
     })
 }
 
-pub fn document(here: usize, partitions: u32) -> TableDocument {
+pub fn document(here: usize, partitions: u32, lives: u8) -> TableDocument {
+    let mut replicas: BTreeMap<_, _> =
+        (0..REGIONS.len()).map(|index| (region(index), replica(index))).collect();
+    replicas.entry(region(here)).and_modify(|own| own.incarnation = Some(incarnation(here, lives)));
     let id = KeyAttribute { name: "id".to_owned(), kind: Type::S };
     TableDocument {
         name: "orders".to_owned(),
-        incarnation: incarnation(here),
+        incarnation: incarnation(here, lives),
         created_ms: BEGIN_MS,
         status: TableStatus::Active,
         attributes: vec![id.clone()],
@@ -52,25 +55,30 @@ pub fn document(here: usize, partitions: u32) -> TableDocument {
         indexes: Vec::new(),
         streams: vec![stream()],
         ttl: Some(Ttl { attribute: TTL.to_owned() }),
-        replicas: (0..REGIONS.len()).map(|index| (region(index), replica(index))).collect(),
+        replicas,
         partitions: Range::split_evenly(partitions),
         tags: BTreeMap::new(),
         settings: Settings::default(),
-        shared: None,
+        global: Default::default(),
     }
 }
 
-fn incarnation(region: usize) -> Incarnation {
-    Incarnation(uuid::Uuid::from_bytes([region as u8 + 1; 16]))
+fn incarnation(region: usize, lives: u8) -> Incarnation {
+    let mut bytes = [region as u8 + 1; 16];
+    bytes[15] = lives;
+    Incarnation(uuid::Uuid::from_bytes(bytes))
 }
 
 fn replica(index: usize) -> Replica {
     Replica {
         status: ReplicaStatus::Active,
-        incarnation: Some(incarnation(index)),
+        incarnation: Some(incarnation(index, 0)),
+        seen_to_by: None,
         class: None,
         read_override: None,
-        seen_to_by: None,
+        max_read_override: None,
+        index_overrides: BTreeMap::new(),
+        progress: None,
     }
 }
 

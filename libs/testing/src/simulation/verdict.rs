@@ -12,12 +12,15 @@ use super::world::{Place, World};
 
 impl World {
     pub(super) fn judge(&mut self) -> Result<(), Violation> {
+        let members = self.members();
+        (0..self.nodes.len()).filter(|at| !members.contains(at)).for_each(|at| self.bury(at));
         for key in 0..self.history.keys.len() {
             self.judge_item(key)?;
         }
         self.judge_losses()?;
         self.places().into_iter().try_for_each(|place| self.judge_log(place))?;
-        self.places().into_iter().try_for_each(|place| self.judge_tombstones(place))
+        let places = self.places().into_iter().filter(|place| members.contains(&place.region));
+        places.collect::<Vec<_>>().into_iter().try_for_each(|place| self.judge_tombstones(place))
     }
 
     /// Every region has the greatest write, or nothing where that is a delete.
@@ -25,7 +28,7 @@ impl World {
         let last = self.last_write(key);
         let expected = last.map(|(_, write)| write).filter(|write| write.value.is_some());
         let expected = expected.map(|write| (write.version, write.value.clone()));
-        for region in 0..self.nodes.len() {
+        for region in self.members() {
             let live = self.row(region, key).filter(|row| row.item.is_some());
             let live = live.map(|row| (Some(row.version), row.item));
             Property::Converged.check(live == expected, || {
@@ -37,7 +40,7 @@ impl World {
     }
 
     fn last_write(&self, key: usize) -> Option<(Version, &Write)> {
-        let writes = self.history.committed().filter(|(_, write, _)| write.key == key);
+        let writes = self.history.committed().filter(|(_, write, _)| write.key == key && !write.buried);
         writes.map(|(_, write, version)| (version, write)).max_by_key(|(version, _)| *version)
     }
 
@@ -48,7 +51,9 @@ impl World {
                 overwritten.insert(id, later);
             });
         }
-        for (id, write) in self.history.writes.iter().enumerate().filter(|(_, write)| write.acknowledged) {
+        for (id, write) in
+            self.history.writes.iter().enumerate().filter(|(_, write)| write.acknowledged && !write.buried)
+        {
             let Some(version) = write.version else {
                 // An expiry that found nothing to delete.
                 Property::NoSilentLoss

@@ -27,6 +27,8 @@ pub struct Weather {
     pub page: usize,
     /// Of batches: the link sends the next one before it hears whether this one arrived.
     pub pipeline: u32,
+    /// Per thousand steps: a join or an eviction begins.
+    pub life: u32,
     /// All links or all owners do something at once: regions stay close to each other.
     pub brisk: u32,
 }
@@ -49,6 +51,7 @@ impl Weather {
             skew_most_ms: 0,
             page: 1000,
             pipeline: 0,
+            life: 0,
             brisk: 0,
         }
     }
@@ -72,6 +75,7 @@ impl Weather {
             skew_most_ms: choices.pick(&[0, 240, 240, 3000]),
             page: choices.pick(&[1, 3, 1000]),
             pipeline: choices.pick(&[0, 0, 30]),
+            life: choices.pick(&[0, 0, 5, 15]),
             brisk: choices.pick(&[0, 40, 80]),
         }
     }

@@ -1,10 +1,12 @@
 //! The world: three nodes, the links and the network between them, one time, one source of chance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tradewind_model::Version;
 
 use super::broken::Broken;
 use super::choices::Choices;
-use super::history::History;
+use super::history::{History, Past};
 use super::links::{Delivery, Route};
 use super::network::Network;
 use super::node::Node;
@@ -40,6 +42,14 @@ pub struct World {
     /// The region whose next commit is refused.
     pub(super) refused: Option<usize>,
     pub(super) trace: Trace,
+    /// A join or an eviction under way.
+    pub(super) life: Option<super::life::Life>,
+    pub(super) tokens: u64,
+    pub(super) answered: BTreeSet<u64>,
+    /// Rows that were refused as late just now.
+    pub(super) late: usize,
+    /// What was known of an item where the row came from that is sent just now.
+    pub(super) seeds: BTreeMap<(usize, Version), Past>,
     /// What was reached before the end.
     pub(super) counted: BTreeMap<&'static str, usize>,
 }
@@ -68,6 +78,11 @@ impl World {
             accepted: 0,
             refused: None,
             trace: Trace::default(),
+            life: None,
+            tokens: 0,
+            answered: BTreeSet::new(),
+            late: 0,
+            seeds: BTreeMap::new(),
             counted: BTreeMap::new(),
         };
         world.note(format!("{:?}", world.weather));

@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 use tradewind_database::conflict::Conflict;
+use tradewind_database::conflicts::Wanted;
 use tradewind_database::table::document::ReplicaStatus;
 use tradewind_database::{Database, Regions, Settings};
 use tradewind_engine::fjall::{self, FjallEngine};
 use tradewind_engine::{Engine, Space};
 use tradewind_model::key::after_prefix;
 use tradewind_model::{Clock, Item, ItemKey, Region, StoredItem, SystemClock, Version};
-use tradewind_replication::{Chaos, LocalPeer, Replicator};
+use tradewind_replication::{Chaos, EVICT_AFTER, LocalPeer, Replicator, Trouble};
 use tradewind_wire::response::Answer;
 use tradewind_wire::{ApiError, Operation, decode};
 
@@ -41,6 +42,7 @@ impl Regions for Known {
 /// One life of the process: dropping it ends every task and closes the databases.
 pub struct Cluster {
     pub databases: Vec<Arc<Database<Store>>>,
+    pub replicators: Vec<Arc<Replicator<Store, LocalPeer<Store>>>>,
     pub chaos: Chaos,
     // Last, so that the tasks end after everything that only they would keep open.
     runtime: Runtime,
@@ -52,19 +54,40 @@ pub fn region(index: usize) -> Region {
 
 impl Cluster {
     pub fn open(dir: &Path) -> Cluster {
+        Cluster::with_eviction(dir, EVICT_AFTER)
+    }
+
+    /// Regions that nobody has heard of for so long are evicted.
+    pub fn with_eviction(dir: &Path, evict_after: Duration) -> Cluster {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("threads can be started");
         let open = |index| runtime.block_on(open(dir, index, runtime.handle().clone()));
         let databases: Vec<_> = (0..NAMES.len()).map(open).collect();
         let chaos = Chaos::default();
+        let mut replicators = Vec::new();
         for (here, database) in databases.iter().enumerate() {
-            let replicator = Arc::new(Replicator::new(database.clone()));
+            let replicator = Arc::new(Replicator::new(database.clone()).evict_after(evict_after));
             for peer in (0..databases.len()).filter(|peer| *peer != here) {
                 replicator.add_peer(LocalPeer::new(region(here), databases[peer].clone(), chaos.clone()));
             }
-            runtime.spawn(replicator.run());
+            runtime.spawn(replicator.clone().run());
+            runtime.spawn(database.clone().keep_house());
+            replicators.push(replicator);
         }
-        Cluster { databases, chaos, runtime }
+        Cluster { databases, replicators, chaos, runtime }
+    }
+
+    /// Cuts or mends the way from one region to another.
+    pub fn cut_way(&self, from: usize, to: usize, cut: bool) {
+        self.chaos.set(region(from), region(to), Trouble { cut, delay: Duration::ZERO });
+    }
+
+    /// Cuts a region off from all others, or brings it back.
+    pub fn cut_off(&self, of: usize, cut: bool) {
+        for other in (0..NAMES.len()).filter(|other| *other != of) {
+            self.cut_way(of, other, cut);
+            self.cut_way(other, of, cut);
+        }
     }
 
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
@@ -141,8 +164,19 @@ impl Cluster {
         }
     }
 
+    /// The same where the region may not serve the table just now.
+    pub async fn get_if_served(&self, region: usize, id: &str) -> Option<String> {
+        let body = json!({"TableName": TABLE, "Key": {"id": {"S": id}}, "ConsistentRead": true});
+        match self.execute(region, Operation::GetItem, body).await {
+            Ok(Answer::Get(output)) => output.item.map(|item| value_of(&item)),
+            _ => None,
+        }
+    }
+
     pub async fn conflicts(&self, region: usize) -> Vec<Conflict> {
-        self.databases[region].conflicts(TABLE, None, 1000).await.expect("the conflict log can be read").0
+        let listed = self.databases[region].conflicts(TABLE, &Wanted::default(), 1000).await;
+        let listed = listed.expect("the conflict log can be read");
+        listed.conflicts.into_iter().map(|(_, conflict)| conflict).collect()
     }
 
     /// The region's rows, tombstones included.
@@ -201,7 +235,7 @@ impl Cluster {
     }
 }
 
-fn value_of(item: &Item) -> String {
+pub fn value_of(item: &Item) -> String {
     let value = item.get("v").and_then(|value| value.as_str().map(str::to_owned));
     value.expect("every item of these tests has a value")
 }

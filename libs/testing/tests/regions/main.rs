@@ -1,12 +1,18 @@
 //! Three regions with real engines, links and joins: what users see of a global table.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 mod cluster;
+mod conflicts;
+mod eviction;
+mod repair;
+mod settings;
 
 use std::time::Duration;
 
 use cluster::{Cluster, region};
 use tradewind_database::merge::Kind;
-use tradewind_replication::Trouble;
+use tradewind_replication::{LinkState, Trouble};
 
 const ALL: [usize; 3] = [0, 1, 2];
 
@@ -215,5 +221,87 @@ fn a_restart_loses_nothing() {
         cluster.put(1, "a", "in the second life").await;
         cluster.until_equal(&ALL).await;
         assert_eq!(cluster.get(0, "a").await.as_deref(), Some("in the second life"));
+    });
+}
+
+/// An emulator once had one table, to which every region's calls were redirected.
+#[test]
+fn regions_hold_their_own_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        cluster.global_table(&ALL).await;
+        cut(&cluster, true);
+        for at in ALL {
+            cluster.put(at, "a", &format!("of {at}")).await;
+            cluster.put(at, &format!("only {at}"), "here").await;
+        }
+        for at in ALL {
+            assert_eq!(cluster.get(at, "a").await, Some(format!("of {at}")));
+            assert_eq!(cluster.items(at).await.len(), 2);
+        }
+        cut(&cluster, false);
+        cluster.until_equal(&ALL).await;
+        assert_eq!(cluster.items(0).await.len(), 4);
+    });
+}
+
+/// A metric that says how far behind a link is must not read zero because the link stands still.
+#[test]
+fn stall_is_not_zero_lag() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        cluster.global_table(&[0, 1]).await;
+        cluster.put(0, "a", "1").await;
+        cluster.until_equal(&[0, 1]).await;
+        let links = || cluster.replicators[0].status().into_iter().map(|(.., status)| status);
+        cluster.until("all is confirmed", async || links().all(|status| status.pending == 0)).await;
+        cut(&cluster, true);
+        for at in 0..40 {
+            cluster.put(0, &format!("k{at}"), "not sent").await;
+        }
+        cluster
+            .until("every link says that it stands still, and how far behind", async || {
+                let stalled =
+                    links().all(|status| status.state == LinkState::Stalled && status.error.is_some());
+                let pending: u64 = links().map(|status| status.pending).sum();
+                stalled && pending >= 40 && links().any(|status| status.oldest_unsent_ms.is_some())
+            })
+            .await;
+        cut(&cluster, false);
+        cluster.until_equal(&[0, 1]).await;
+        cluster
+            .until("nothing is behind", async || {
+                links().all(|status| status.pending == 0 && status.oldest_unsent_ms.is_none())
+            })
+            .await;
+    });
+}
+
+/// What a store does with its files must never change a version: rows are what they were after restarts, and an older write
+/// that comes only now does not beat a newer one.
+#[test]
+fn compaction_never_changes_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::open(dir.path());
+    let before = cluster.block_on(async {
+        cluster.global_table(&ALL).await;
+        cut(&cluster, true);
+        cluster.put(0, "a", "older").await;
+        cluster.put(1, "a", "newer").await;
+        cluster.put(1, "b", "deleted").await;
+        cluster.delete(1, "b").await;
+        cluster.rows(1).await
+    });
+    drop(cluster);
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        cluster.until_equal(&ALL).await;
+        let after = cluster.rows(1).await;
+        for (key, row) in before.iter().filter(|(_, row)| row.item.is_some()) {
+            assert_eq!(after[key].version, row.version);
+        }
+        assert_eq!(cluster.get(1, "a").await.as_deref(), Some("newer"));
     });
 }

@@ -28,6 +28,7 @@ pub(crate) fn query(mut request: Members<'_>) -> Result<Query, ApiError> {
     }
     let mut expressions = Expressions::begin(&mut request)?;
     let key_expression = expressions.key_condition(&request)?;
+    let legacy_filter = query_filter.is_some();
     let filter = expressions.filter(&request)?.or(query_filter);
     let projection = expressions.projection(&request)?.or(attributes);
     expressions.end()?;
@@ -46,6 +47,7 @@ pub(crate) fn query(mut request: Members<'_>) -> Result<Query, ApiError> {
         index,
         key_condition,
         filter,
+        legacy_filter,
         projection,
         select,
         limit: limit(&request),

@@ -41,7 +41,7 @@ pub(crate) fn write(mut request: Members<'_>) -> Result<TransactWriteItems, ApiE
         // Of several actions with faults of their own, only the first is told.
         if let Some(Fault(text)) = fault.filter(|_| !faulty) {
             faulty = true;
-            reason.code = Some("ValidationError");
+            reason.code = Some("ValidationError".into());
             reason.message = Some(text.into_owned());
         }
     }

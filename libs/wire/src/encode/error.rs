@@ -32,7 +32,7 @@ pub fn encode_error(error: &ApiError, out: &mut Vec<u8>) -> u16 {
 }
 
 fn cancellation(reason: &CancellationReason, out: &mut Object<'_>) {
-    out.text("Code", reason.code.unwrap_or("None"));
+    out.text("Code", reason.code.as_deref().unwrap_or("None"));
     out.maybe_text("Message", reason.message.as_deref());
     if let Some(item) = &reason.item {
         out.item("Item", item.as_ref());
@@ -40,7 +40,7 @@ fn cancellation(reason: &CancellationReason, out: &mut Object<'_>) {
 }
 
 fn throttling(reason: &ThrottlingReason, out: &mut Object<'_>) {
-    out.text("reason", reason.reason);
+    out.text("reason", &reason.reason);
     out.text("resource", &reason.resource);
 }
 

@@ -389,7 +389,7 @@ fn errors_have_the_prefixes_statuses_and_members_of_their_kind() {
 #[test]
 fn cancelled_transactions_tell_a_reason_for_each_action() {
     let failed = CancellationReason {
-        code: Some("ConditionalCheckFailed"),
+        code: Some("ConditionalCheckFailed".into()),
         message: Some("The conditional request failed".into()),
         item: Some(Item::empty()),
     };
@@ -407,7 +407,8 @@ fn throttled_requests_are_told_what_they_ran_into() {
         (Code::RequestLimitExceeded, "ThrottlingReasons"),
         (Code::Throttling, "throttlingReasons"),
     ] {
-        let reason = ThrottlingReason { reason: "TableReadAccountLimitExceeded", resource: "arn".into() };
+        let reason =
+            ThrottlingReason { reason: "TableReadAccountLimitExceeded".into(), resource: "arn".into() };
         let error = ApiError { throttling: vec![reason], ..ApiError::new(code, "slow") };
         let expected =
             format!(r#""{member}":[{{"reason":"TableReadAccountLimitExceeded","resource":"arn"}}]"#);

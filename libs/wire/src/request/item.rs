@@ -129,6 +129,8 @@ pub struct Query {
     pub index: Option<String>,
     pub key_condition: KeyCondition,
     pub filter: Option<Condition>,
+    /// Whether the filter came as a QueryFilter, which errors name.
+    pub legacy_filter: bool,
     pub projection: Option<Projection>,
     pub select: Option<Select>,
     /// At least 1.

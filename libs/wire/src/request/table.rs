@@ -209,10 +209,6 @@ pub struct CreateTable {
     pub tags: Vec<Tag>,
     pub class: Option<TableClass>,
     pub deletion_protection: bool,
-    /// A JSON policy document.
-    pub resource_policy: Option<String>,
-    /// To join the global table of another account.
-    pub global_table_source: Option<String>,
     /// GlobalTableSettingsReplicationMode as given.
     pub settings_replication: Option<String>,
 }

@@ -3,9 +3,10 @@
 //! ```text
 //! GET  /health, /ready
 //! GET  /_tradewind/tables                      every table of every region
-//! GET  /_tradewind/conflicts/TABLE?limit=N     of the region that the signature names
 //! GET  /_tradewind/replication                 every link of every region
 //! ```
+//!
+//! and what [`global`](super::global) answers, of the region that the signature names.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,19 +16,14 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
-use tradewind_database::conflict::Conflict;
-use tradewind_database::merge::Kind;
-use tradewind_model::{ItemRef, KeySchema, StoredItem};
 use tradewind_storage::{Answered, Guard, Other};
 use tradewind_streams::{Request, is_lambda_path};
 use tradewind_wire::ApiError;
-use tradewind_wire::attribute_value;
 
 use super::region::RegionProcess;
 use super::regions::RegionSet;
 
 pub const PREFIX: &str = "/_tradewind/";
-const MAX_CONFLICTS: usize = 10_000;
 
 pub struct Admin {
     pub regions: Arc<RegionSet>,
@@ -52,7 +48,7 @@ impl Other for Admin {
         Box::pin(async move {
             let path = head.uri.path();
             match path.strip_prefix(PREFIX) {
-                Some(question) => self.question(question, head.uri.query().unwrap_or_default()).await,
+                Some(question) => self.question(question, &body).await,
                 None if is_lambda_path(path) => self.lambda(head, &body).await,
                 None => json_answer(StatusCode::OK, &json!({ "status": "ok" })),
             }
@@ -80,12 +76,14 @@ impl Admin {
         response
     }
 
-    async fn question(&self, question: &str, query: &str) -> Answered {
+    async fn question(&self, question: &str, body: &Bytes) -> Answered {
+        let nothing = || Err(ApiError::resource_not_found(format!("there is nothing at {PREFIX}{question}")));
         let answer = match question.split_once('/') {
-            Some(("conflicts", table)) => self.conflicts(table, query).await,
+            Some(("conflicts", rest)) => self.process.conflicts(rest, body).await,
+            Some(("replication", order)) => self.process.order(order, body).await.unwrap_or_else(nothing),
             None if question == "tables" => self.tables().await,
             None if question == "replication" => Ok(self.replication()),
-            _ => Err(ApiError::resource_not_found(format!("there is nothing at {PREFIX}{question}"))),
+            _ => nothing(),
         };
         match answer {
             Ok(body) => json_answer(StatusCode::OK, &body),
@@ -121,16 +119,6 @@ impl Admin {
         Ok(json!({ "tables": tables }))
     }
 
-    async fn conflicts(&self, table: &str, query: &str) -> Result<Value, ApiError> {
-        let limit = query.strip_prefix("limit=").and_then(|limit| limit.parse().ok()).unwrap_or(100);
-        let database = &self.process.database;
-        let (conflicts, next) = database.conflicts(table, None, usize::min(limit, MAX_CONFLICTS)).await?;
-        let keys = database.table(table).map(|table| table.document().keys.clone());
-        let keys = keys.ok_or_else(|| ApiError::resource_not_found("Requested resource not found"))?;
-        let shown: Vec<_> = conflicts.iter().map(|conflict| show(conflict, &keys)).collect();
-        Ok(json!({ "table": table, "region": database.region(), "conflicts": shown, "more": next.is_some() }))
-    }
-
     fn replication(&self) -> Value {
         let mut links = Vec::new();
         for process in self.regions.all() {
@@ -151,36 +139,6 @@ impl Admin {
         }
         json!({ "links": links })
     }
-}
-
-fn show(conflict: &Conflict, keys: &KeySchema) -> Value {
-    json!({
-        "at_ms": conflict.at_ms,
-        "kind": match conflict.kind {
-            Kind::Conflict => "conflict",
-            Kind::Expired => "expired",
-            Kind::Late => "late",
-            Kind::Evicted => "evicted",
-        },
-        "key": item(conflict.key.attributes(keys).as_ref()),
-        "winner": conflict.winner.as_ref().map(row),
-        "loser": row(&conflict.loser),
-    })
-}
-
-fn row(row: &StoredItem) -> Value {
-    json!({
-        "region": row.version.origin,
-        "version": row.version.to_string(),
-        "written_ms": row.version.hlc.ms(),
-        "item": row.item.as_ref().map(|stored| item(stored.as_ref())),
-    })
-}
-
-fn item(stored: ItemRef<'_>) -> Value {
-    let mut out = Vec::new();
-    attribute_value::render_item(stored, &mut out);
-    serde_json::from_slice(&out).unwrap_or_default()
 }
 
 fn json_answer(status: StatusCode, body: &Value) -> Answered {

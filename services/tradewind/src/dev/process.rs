@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tradewind_iam::{Credentials, Profiles, Secret, Verifier};
@@ -18,6 +18,7 @@ use tradewind_storage::{Access, Front, Server, serve};
 
 use super::regions::RegionSet;
 use crate::arguments::Dev;
+use crate::threads::DataThreads;
 
 const DEFAULT_REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
 /// Requests and invocations under way may take so long to end.
@@ -31,36 +32,6 @@ pub fn run(settings: Dev) -> anyhow::Result<()> {
     data.stop();
     background.shutdown_timeout(Duration::from_secs(1));
     outcome
-}
-
-/// Current-thread runtimes, one for each core that the committers leave.
-struct DataThreads {
-    handles: Arc<[Handle]>,
-    stop: CancellationToken,
-    threads: Vec<std::thread::JoinHandle<()>>,
-}
-
-impl DataThreads {
-    fn start() -> anyhow::Result<DataThreads> {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let stop = CancellationToken::new();
-        let runtimes: Vec<Runtime> = (0..cores.saturating_sub(1).max(1))
-            .map(|_| Builder::new_current_thread().enable_all().build())
-            .collect::<Result<_, _>>()?;
-        let handles = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
-        let spawn = |runtime: Runtime| {
-            let stop = stop.clone();
-            let thread = std::thread::Builder::new().name("tradewind-data".to_owned());
-            thread.spawn(move || runtime.block_on(stop.cancelled()))
-        };
-        let threads = runtimes.into_iter().map(spawn).collect::<Result<_, _>>()?;
-        Ok(DataThreads { handles, stop, threads })
-    }
-
-    fn stop(self) {
-        self.stop.cancel();
-        self.threads.into_iter().for_each(|thread| thread.join().expect("a data thread does not panic"));
-    }
 }
 
 async fn run_in(settings: Dev, data: &Arc<[Handle]>, background: &Handle) -> anyhow::Result<()> {
@@ -97,6 +68,7 @@ async fn run_in(settings: Dev, data: &Arc<[Handle]>, background: &Handle) -> any
             fixed: fixed.map(|region| region.to_string()),
             access: access.clone(),
             address: SocketAddr::new(settings.host, port).to_string(),
+            claims_encryption: true,
         };
         serving.push(data[0].spawn(serve(server, front, data.clone(), stop.clone())));
     }

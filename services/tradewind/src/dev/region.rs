@@ -20,6 +20,7 @@ pub struct Plan {
     pub region: Region,
     pub account: String,
     pub throttle: bool,
+    pub ttl_pace: u32,
     /// `None`: kept in memory.
     pub data_dir: Option<PathBuf>,
     /// For what functions need, also when data is kept in memory.
@@ -53,6 +54,7 @@ impl RegionProcess {
         let settings = tradewind_database::Settings { account: plan.account, throttle: plan.throttle };
         let database = Database::open(engine, clock, plan.region, settings, regions, data);
         let database = Arc::new(database.await.with_context(|| format!("region {}", plan.region))?);
+        database.pace.set(plan.ttl_pace);
         let replicator = Arc::new(Replicator::new(database.clone()));
         let streams = tradewind_streams::Settings {
             folder: functions_dir(&plan.work_dir, plan.region),

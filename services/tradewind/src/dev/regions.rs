@@ -109,6 +109,7 @@ impl RegionSet {
             region,
             account: self.settings.account_id.clone(),
             throttle: self.settings.throttle,
+            ttl_pace: self.settings.ttl_pace,
             data_dir: (!self.settings.in_memory).then(|| self.settings.data_dir.clone()),
             work_dir: self.work_dir.clone(),
             endpoint_url: self.endpoint_url.clone(),

@@ -42,6 +42,15 @@ impl Client {
         self.send(request.body(Bytes::new())?, "dynamodb")
     }
 
+    /// A question or an order of Tradewind's own.
+    pub fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(self.uri(path)?)
+            .header("content-type", "application/json");
+        self.send(request.body(Bytes::from(body.to_string()))?, "dynamodb")
+    }
+
     /// An operation of DynamoDB or its streams, by its target.
     pub fn call(&self, target: &str, body: &Value) -> anyhow::Result<Value> {
         let request = Request::builder()
@@ -50,6 +59,17 @@ impl Client {
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-target", target);
         self.send(request.body(Bytes::from(body.to_string()))?, "dynamodb")
+    }
+
+    /// A question to the Lambda API.
+    pub fn lambda_get(&self, path: &str) -> anyhow::Result<Value> {
+        self.lambda_as(Method::GET, path)
+    }
+
+    /// A call of the Lambda API without a body.
+    pub fn lambda_as(&self, method: Method, path: &str) -> anyhow::Result<Value> {
+        let request = Request::builder().method(method).uri(self.uri(path)?);
+        self.send(request.body(Bytes::new())?, "lambda")
     }
 
     /// A call of the Lambda API, with more headers.

@@ -10,7 +10,12 @@ use crate::arguments::Query;
 pub type Column = (&'static str, fn(&Value) -> String);
 
 pub fn rows(query: &Query, answer: &Value, name: &str, columns: &[Column]) -> anyhow::Result<()> {
-    if query.json {
+    table(query.json, answer, name, columns)
+}
+
+/// The list `name` of the answer, or with `json` the answer itself.
+pub fn table(json: bool, answer: &Value, name: &str, columns: &[Column]) -> anyhow::Result<()> {
+    if json {
         println!("{}", serde_json::to_string_pretty(answer)?);
         return Ok(());
     }

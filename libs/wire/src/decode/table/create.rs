@@ -6,8 +6,9 @@ use tradewind_model::{KeyAttribute, KeySchema};
 
 use crate::decode::item::table;
 use crate::decode::table::settings::{
-    RawKey, attribute_definitions, billing, check_defined, check_distinct, check_key_kinds, check_units,
-    class, encryption, key_elements, listed, on_demand, projection, stream, throughput, typed_elements, warm,
+    RawKey, attribute_definitions, billing, check_defined, check_distinct, check_key_kinds,
+    check_settings_replication, check_units, class, encryption, key_elements, listed, on_demand, projection,
+    stream, throughput, typed_elements, warm,
 };
 use crate::decode::table::tag::tags;
 use crate::error::ApiError;
@@ -46,6 +47,7 @@ pub(crate) fn create(mut request: Members<'_>) -> Result<CreateTable, ApiError> 
         Some(StreamUpdate::Enable(view)) => Some(view),
         _ => None,
     };
+    check_promises(&request)?;
     let on_demand = on_demand(&mut request)?;
     if billing == BillingMode::Provisioned && on_demand.is_some() {
         return Err(ApiError::invalid_value(
@@ -67,10 +69,23 @@ pub(crate) fn create(mut request: Members<'_>) -> Result<CreateTable, ApiError> 
         tags: new_tags(&mut request)?,
         class: class(&request, "TableClass"),
         deletion_protection: request.bool("DeletionProtectionEnabled").unwrap_or(false),
-        resource_policy: request.owned_text("ResourcePolicy"),
-        global_table_source: request.owned_text("GlobalTableSourceArn"),
         settings_replication: request.owned_text("GlobalTableSettingsReplicationMode"),
     })
+}
+
+/// What would be accepted without being kept.
+fn check_promises(request: &Members<'_>) -> Result<(), ApiError> {
+    if request.has("ResourcePolicy") {
+        return Err(ApiError::validation(
+            "Resource-based policies are not supported: ResourcePolicy cannot be specified",
+        ));
+    }
+    if request.has("GlobalTableSourceArn") {
+        return Err(ApiError::validation(
+            "Global tables of several accounts are not supported: GlobalTableSourceArn cannot be specified",
+        ));
+    }
+    check_settings_replication(request)
 }
 
 fn check_throughput(billing: BillingMode, throughput: Option<Throughput>) -> Result<(), ApiError> {

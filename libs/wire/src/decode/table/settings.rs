@@ -12,6 +12,16 @@ use crate::shape::node::Members;
 /// Beyond it nobody's hardware goes.
 const MAX_UNITS: u64 = 1_000_000_000_000;
 
+/// How settings are synchronized here, whatever is asked: all of one account's replicas share them, with overrides.
+pub(crate) fn check_settings_replication(request: &Members<'_>) -> Result<(), ApiError> {
+    match request.text("GlobalTableSettingsReplicationMode") {
+        None | Some("ENABLED_WITH_OVERRIDES") => Ok(()),
+        Some(_) => Err(ApiError::invalid_value(
+            "GlobalTableSettingsReplicationMode must be ENABLED_WITH_OVERRIDES for tables of one account",
+        )),
+    }
+}
+
 pub(crate) fn attribute_definitions(request: &mut Members<'_>) -> Vec<KeyAttribute> {
     let definitions = request.structures("AttributeDefinitions").unwrap_or_default();
     let attribute = |members: Members<'_>| KeyAttribute {

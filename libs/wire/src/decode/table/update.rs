@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::decode::item::table;
 use crate::decode::table::settings::{
-    attribute_definitions, billing, check_distinct, check_key_kinds, check_units, class, encryption,
-    key_elements, on_demand, projection, stream, throughput, typed_elements, units, warm,
+    attribute_definitions, billing, check_distinct, check_key_kinds, check_settings_replication, check_units,
+    class, encryption, key_elements, on_demand, projection, stream, throughput, typed_elements, units, warm,
 };
 use crate::error::ApiError;
 use crate::request::table::{
@@ -55,6 +55,7 @@ pub(crate) fn update(mut request: Members<'_>) -> Result<UpdateTable, ApiError> 
         ));
     }
     throughput.map_or(Ok(()), check_units)?;
+    check_settings_replication(&request)?;
     Ok(UpdateTable {
         table: Some(table(&request)),
         attributes: attribute_definitions(&mut request),

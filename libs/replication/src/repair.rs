@@ -1,0 +1,120 @@
+//! Repair of a region whose log is not the one that others followed (its database was restored from a backup), or whose
+//! links need what is not kept any more.
+//!
+//! 1. The logs are pinned, on both sides: what comes later travels by links.
+//! 2. The other region's rows are merged here, and this region's rows there. A row that the receiver knows to be deleted
+//!    everywhere is refused, kept as `late`, and deleted where it came from.
+//! 3. Links go on from the pins.
+//!
+//! While a log of a table is diverged nothing of that table is sent: watermarks of the new log would deny what the old one
+//! had sent already.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tradewind_database::Database;
+use tradewind_database::partition::arrival::SnapshotRow;
+use tradewind_database::question::{Question, Reply};
+use tradewind_database::table::document::ReplicaStatus;
+use tradewind_engine::{Documents, Engine};
+use tradewind_model::{ItemKey, Version};
+
+use crate::join::Error;
+use crate::peer::{self, Peer};
+
+/// What a repair did.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Repaired {
+    /// Rows that other regions have sent, and that this one has.
+    pub received: u64,
+    pub sent: u64,
+    /// Items deleted in the end because another region knew them to be deleted; the conflict log has them.
+    pub late: u64,
+}
+
+type Items = Vec<(ItemKey, Version)>;
+
+pub async fn repair<E: Engine + Documents, P: Peer>(
+    database: &Database<E>,
+    table: &str,
+    peers: &[Arc<P>],
+) -> Result<Repaired, Error> {
+    let Some(document) = database.table(table).map(|table| table.document()) else {
+        return Err(Error::Rule(format!("there is no table {table} in {}", database.region())));
+    };
+    let is_replica = |peer: &&Arc<P>| {
+        let replica = document.replicas.get(&peer.region());
+        replica.is_some_and(|replica| replica.status == ReplicaStatus::Active)
+    };
+    let others: Vec<_> = peers.iter().filter(is_replica).collect();
+    let mut repaired = Repaired::default();
+    let mut theirs = Vec::new();
+    for other in &others {
+        theirs.extend(peer::pins(&***other, table).await?);
+        let late = receive(database, table, &***other, &mut repaired).await?;
+        repaired.late += late.len() as u64;
+        if !late.is_empty() {
+            peer::done(&***other, table, Question::Forget(late)).await?;
+        }
+    }
+    // What came back from others travels as rows, not by links: its versions lie below what was announced long ago.
+    let ours = database.pins(table).await?;
+    // After all that others have: a third region gets from here what only one of them had.
+    for other in &others {
+        let late = send(database, table, &***other, &mut repaired).await?;
+        repaired.late += late.len() as u64;
+        database.forget(table, late).await?;
+    }
+    database.reset_links(table, theirs).await?;
+    for other in &others {
+        peer::done(&***other, table, Question::ResetLinks(ours.clone())).await?;
+    }
+    Ok(repaired)
+}
+
+async fn receive<E: Engine + Documents, P: Peer>(
+    database: &Database<E>,
+    table: &str,
+    peer: &P,
+    repaired: &mut Repaired,
+) -> Result<Items, Error> {
+    let (mut from, mut late) = (None, Vec::new());
+    loop {
+        let piece = peer::snapshot(peer, table, from, &[]).await?;
+        repaired.received += piece.rows.len() as u64;
+        late.extend(database.mend(table, piece.rows).await?);
+        match piece.next {
+            Some(next) => from = Some(next),
+            None => return Ok(late),
+        }
+    }
+}
+
+async fn send<E: Engine + Documents, P: Peer>(
+    database: &Database<E>,
+    table: &str,
+    peer: &P,
+    repaired: &mut Repaired,
+) -> Result<Items, Error> {
+    let (mut from, mut late) = (None, Vec::new());
+    loop {
+        let piece = database.snapshot(table, from, &[]).await?;
+        repaired.sent += piece.rows.len() as u64;
+        late.extend(mend(peer, table, piece.rows).await?);
+        match piece.next {
+            Some(next) => from = Some(next),
+            None => return Ok(late),
+        }
+    }
+}
+
+/// Answers the rows that were refused.
+pub async fn mend<P: Peer>(peer: &P, table: &str, rows: Vec<SnapshotRow>) -> Result<Items, Error> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    match peer.ask(table, Question::Mend(rows)).await? {
+        Reply::Late(late) => Ok(late),
+        _ => Err(Error::Rule(format!("region {} has answered something else", peer.region()))),
+    }
+}

@@ -1,0 +1,93 @@
+//! A region whose database is restored from a backup.
+
+use std::path::Path;
+
+use tradewind_database::merge::Kind;
+use tradewind_replication::LinkState;
+
+use super::ALL;
+use super::cluster::{Cluster, NAMES, TABLE, region};
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => _ = std::fs::copy(entry.path(), target).unwrap(),
+        }
+    }
+}
+
+fn is_diverged(cluster: &Cluster, from: usize, to: usize) -> bool {
+    let links = cluster.replicators[from].status();
+    links.iter().any(|(_, _, at, status)| *at == region(to) && status.state == LinkState::Diverged)
+}
+
+/// A's database goes back to a backup. The others have what it lost; what was deleted since stays deleted; what only one of
+/// them had got of A's lost log reaches the third too.
+#[test]
+fn a_restored_region_is_repaired() {
+    let dir = tempfile::tempdir().unwrap();
+    let backup = tempfile::tempdir().unwrap();
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        cluster.global_table(&ALL).await;
+        for at in 0..20 {
+            cluster.put(at % 3, &format!("old{at}"), "before the backup").await;
+        }
+        cluster.until_equal(&ALL).await;
+    });
+    drop(cluster);
+    copy(&dir.path().join(NAMES[0]), backup.path());
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        for at in 0..20 {
+            cluster.put(0, &format!("new{at}"), "after the backup").await;
+        }
+        cluster.put(1, "old1", "changed since").await;
+        cluster.delete(0, "old0").await;
+        cluster.delete(1, "old2").await;
+        cluster.until_equal(&ALL).await;
+        cluster.until_no_tombstones(&ALL).await;
+        cluster.cut_way(0, 2, true);
+        cluster.put(0, "reached one", "of two").await;
+        cluster.until("it has", async || cluster.get(1, "reached one").await.is_some()).await;
+    });
+    drop(cluster);
+    std::fs::remove_dir_all(dir.path().join(NAMES[0])).unwrap();
+    copy(backup.path(), &dir.path().join(NAMES[0]));
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        cluster
+            .until("the links have stopped", async || {
+                is_diverged(&cluster, 0, 1) && is_diverged(&cluster, 0, 2)
+            })
+            .await;
+        assert!(cluster.get(0, "old0").await.is_some(), "the backup has what was deleted since");
+        cluster.put(0, "between", "restored and not repaired").await;
+        let repaired = cluster.replicators[0].repair(TABLE).await.unwrap();
+        assert!(repaired.received > 0 && repaired.sent > 0 && repaired.late > 0, "{repaired:?}");
+        cluster.until_equal(&ALL).await;
+        for at in ALL {
+            assert_eq!(cluster.get(at, "old0").await, None, "what was deleted stays so, in region {at}");
+            assert_eq!(cluster.get(at, "old2").await, None);
+            assert_eq!(cluster.get(at, "old1").await.as_deref(), Some("changed since"));
+            assert_eq!(cluster.get(at, "new7").await.as_deref(), Some("after the backup"));
+            assert_eq!(cluster.get(at, "reached one").await.as_deref(), Some("of two"));
+            assert_eq!(cluster.get(at, "between").await.as_deref(), Some("restored and not repaired"));
+        }
+        // Of the two the other one's delete came by its link; this one only the lost log of A had.
+        let conflicts = cluster.conflicts(0).await;
+        let late: Vec<_> = conflicts.iter().filter(|conflict| conflict.kind == Kind::Late).collect();
+        let [late] = &late[..] else { panic!("{late:?}") };
+        assert_eq!(late.key.partition_key(), b"old0", "and is kept");
+        cluster.put(0, "again", "links go on").await;
+        cluster.put(2, "back", "both ways").await;
+        cluster.until_equal(&ALL).await;
+        cluster.delete(0, "again").await;
+        cluster.until_no_tombstones(&ALL).await;
+        let refused = cluster.replicators[0].repair(TABLE).await.unwrap_err().to_string();
+        assert!(refused.contains("nothing to repair"), "{refused}");
+    });
+}

@@ -1,0 +1,260 @@
+//! Settings of a global table: changed in several regions at once, by classes, and by regions that were away.
+
+use serde_json::{Value, json};
+use tradewind_database::table::document::{IndexStatus, ReplicaStatus, TableDocument};
+use tradewind_wire::error::Code;
+use tradewind_wire::response::Answer;
+use tradewind_wire::response::table::{TableDescription, TableStatus};
+use tradewind_wire::{ApiError, Operation};
+
+use super::cluster::{Cluster, NAMES, TABLE, region};
+use super::{ALL, cut};
+
+impl Cluster {
+    async fn update(&self, region: usize, change: Value) -> Result<(), ApiError> {
+        let mut body = json!({ "TableName": TABLE });
+        let members = body.as_object_mut().unwrap();
+        members.extend(change.as_object().unwrap().clone());
+        self.execute(region, Operation::UpdateTable, body).await.map(|_| ())
+    }
+
+    async fn create_index(&self, region: usize, name: &str, attribute: &str) -> Result<(), ApiError> {
+        self.update(
+            region,
+            json!({
+                "AttributeDefinitions": [{"AttributeName": attribute, "AttributeType": "S"}],
+                "GlobalSecondaryIndexUpdates": [{"Create": {
+                    "IndexName": name,
+                    "KeySchema": [{"AttributeName": attribute, "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }}],
+            }),
+        )
+        .await
+    }
+
+    async fn delete_index(&self, region: usize, name: &str) {
+        let change = json!({ "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": name}}] });
+        self.update(region, change).await.expect("the index is there");
+    }
+
+    fn document(&self, region: usize) -> TableDocument {
+        (*self.databases[region].table(TABLE).expect("it has the table").document()).clone()
+    }
+
+    /// The names of active indexes and what they are by.
+    fn indexes(&self, region: usize) -> Vec<(String, String)> {
+        let mut indexes: Vec<_> = self
+            .document(region)
+            .indexes
+            .iter()
+            .filter(|index| index.status == IndexStatus::Active)
+            .map(|index| (index.name.clone(), index.hash[0].name.clone()))
+            .collect();
+        indexes.sort();
+        indexes
+    }
+
+    async fn describe(&self, region: usize) -> TableDescription {
+        self.databases[region].describe_table(TABLE).await.expect("it has the table")
+    }
+
+    async fn put_with(&self, region: usize, id: &str, attribute: &str, value: &str) {
+        let item = json!({"id": {"S": id}, "v": {"S": "1"}, attribute: {"S": value}});
+        self.execute(region, Operation::PutItem, json!({"TableName": TABLE, "Item": item})).await.unwrap();
+    }
+
+    async fn found_by(&self, region: usize, index: &str, attribute: &str, value: &str) -> usize {
+        let body = json!({
+            "TableName": TABLE, "IndexName": index,
+            "KeyConditionExpression": "#a = :v",
+            "ExpressionAttributeNames": {"#a": attribute},
+            "ExpressionAttributeValues": {":v": {"S": value}},
+        });
+        match self.execute(region, Operation::Query, body).await {
+            Ok(Answer::Page(page)) => page.items.map_or(0, |items| items.len()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// One region adds an index, another another one, a third switches TTL on, and none hears of the others: all three stay.
+#[test]
+fn different_settings_changed_at_once_all_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        cluster.global_table(&ALL).await;
+        cluster.put_with(0, "item", "a", "x").await;
+        cluster.put_with(0, "other", "b", "y").await;
+        cluster.until_equal(&ALL).await;
+        cut(&cluster, true);
+        cluster.create_index(0, "by-a", "a").await.unwrap();
+        cluster.create_index(1, "by-b", "b").await.unwrap();
+        let ttl = json!({
+            "TableName": TABLE,
+            "TimeToLiveSpecification": {"Enabled": true, "AttributeName": "until"},
+        });
+        cluster.execute(2, Operation::UpdateTimeToLive, ttl).await.unwrap();
+        cut(&cluster, false);
+        let wanted = [("by-a", "a"), ("by-b", "b")].map(|(name, of)| (name.to_owned(), of.to_owned()));
+        cluster
+            .until("every region has all of it", async || {
+                ALL.iter().all(|at| {
+                    cluster.indexes(*at) == wanted
+                        && cluster.document(*at).ttl.is_some_and(|ttl| ttl.attribute == "until")
+                })
+            })
+            .await;
+        for at in ALL {
+            assert_eq!(cluster.found_by(at, "by-a", "a", "x").await, 1, "filled in region {at}");
+            assert_eq!(cluster.found_by(at, "by-b", "b", "y").await, 1, "filled in region {at}");
+            let attributes = cluster.document(at).attributes;
+            assert_eq!(attributes.len(), 3, "definitions of both: {attributes:?}");
+        }
+    });
+}
+
+/// Two regions make an index of the same name with other keys: the later definition is the one, and the region of the earlier
+/// one makes the index anew, with all items there are.
+#[test]
+fn of_two_definitions_of_an_index_the_newer_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        cluster.global_table(&ALL).await;
+        cluster.put_with(0, "item", "a", "x").await;
+        cluster.put_with(1, "other", "b", "y").await;
+        cluster.until_equal(&ALL).await;
+        cut(&cluster, true);
+        cluster.create_index(0, "by-it", "a").await.unwrap();
+        cluster.until("the first is built", async || cluster.indexes(0).len() == 1).await;
+        cluster.create_index(1, "by-it", "b").await.unwrap();
+        cut(&cluster, false);
+        let wanted = [("by-it".to_owned(), "b".to_owned())];
+        cluster
+            .until("the newer is built", async || ALL.iter().all(|at| cluster.indexes(*at) == wanted))
+            .await;
+        for at in ALL {
+            assert_eq!(cluster.found_by(at, "by-it", "b", "y").await, 1, "filled in region {at}");
+        }
+    });
+}
+
+/// An index is removed while a region is down that has it: it must not come back with that region.
+#[test]
+fn what_was_removed_does_not_come_back_with_a_region() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        cluster.global_table(&ALL).await;
+        cluster.create_index(0, "by-a", "a").await.unwrap();
+        cluster.until("all have it", async || ALL.iter().all(|at| cluster.indexes(*at).len() == 1)).await;
+        cluster.cut_off(2, true);
+        cluster.delete_index(0, "by-a").await;
+        cluster.create_index(1, "by-b", "b").await.unwrap();
+        cluster.cut_off(2, false);
+        let wanted = [("by-b".to_owned(), "b".to_owned())];
+        cluster
+            .until("all have the new one", async || ALL.iter().all(|at| cluster.indexes(*at) == wanted))
+            .await;
+    });
+}
+
+/// While a control operation runs in one region, the table is UPDATING in the others, and a second one is refused there.
+#[test]
+fn a_second_control_operation_is_refused_while_one_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        cluster.global_table(&ALL).await;
+        let slow =
+            tradewind_replication::Trouble { cut: false, delay: std::time::Duration::from_millis(500) };
+        cluster.chaos.set(region(0), region(1), slow);
+        let second = async {
+            cluster
+                .until("the table is updating in the third region", async || {
+                    cluster.describe(2).await.status == TableStatus::Updating
+                })
+                .await;
+            cluster.create_index(2, "by-b", "b").await
+        };
+        let (first, second) = tokio::join!(cluster.create_index(0, "by-a", "a"), second);
+        first.expect("the first is done");
+        let refused = second.expect_err("the second is refused");
+        assert_eq!(refused.code, Code::ResourceInUse);
+        let wanted = [("by-a".to_owned(), "a".to_owned())];
+        cluster
+            .until("all have the first", async || ALL.iter().all(|at| cluster.indexes(*at) == wanted))
+            .await;
+        for at in ALL {
+            assert_eq!(cluster.describe(at).await.status, TableStatus::Active, "and are free again");
+        }
+    });
+}
+
+/// Shared settings go everywhere; a replica's own reads and class stay until the shared ones change; tags and deletion
+/// protection never leave.
+#[test]
+fn settings_follow_their_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        let body = json!({
+            "TableName": TABLE,
+            "BillingMode": "PROVISIONED",
+            "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 6},
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "Tags": [{"Key": "team", "Value": "orders"}],
+            "DeletionProtectionEnabled": true,
+        });
+        cluster.execute(0, Operation::CreateTable, body).await.unwrap();
+        let replica = json!({
+            "RegionName": NAMES[1],
+            "ProvisionedThroughputOverride": {"ReadCapacityUnits": 9},
+            "TableClassOverride": "STANDARD_INFREQUENT_ACCESS",
+        });
+        cluster.update(0, json!({"ReplicaUpdates": [{"Create": replica}]})).await.unwrap();
+        cluster
+            .until("the replica serves", async || {
+                [0, 1].iter().all(|at| cluster.replicas(*at).get(&region(1)) == Some(&ReplicaStatus::Active))
+            })
+            .await;
+        let there = cluster.describe(1).await;
+        assert_eq!(
+            (there.throughput.read, there.throughput.write),
+            (9, 6),
+            "reads of its own, writes shared"
+        );
+        assert_eq!(there.class.map(|class| class.class.name()), Some("STANDARD_INFREQUENT_ACCESS"));
+        assert_eq!(there.deletion_protection, None, "never shared");
+        assert!(cluster.document(1).tags.is_empty(), "never shared");
+        let here = cluster.describe(0).await;
+        assert_eq!((here.throughput.read, here.throughput.write), (5, 6));
+        assert_eq!(
+            here.replicas[0].read_capacity,
+            Some(9),
+            "DescribeTable tells what a replica has of its own"
+        );
+
+        let throughput = json!({"ReadCapacityUnits": 7, "WriteCapacityUnits": 8});
+        cluster.update(1, json!({ "ProvisionedThroughput": throughput })).await.unwrap();
+        for at in [0, 1] {
+            cluster
+                .until("the shared setting has taken its place", async || {
+                    let described = cluster.describe(at).await.throughput;
+                    (described.read, described.write) == (7, 8)
+                })
+                .await;
+        }
+        let own = json!({"RegionName": NAMES[0], "ProvisionedThroughputOverride": {"ReadCapacityUnits": 20}});
+        cluster.update(1, json!({"ReplicaUpdates": [{"Update": own}]})).await.unwrap();
+        cluster
+            .until("and a later one of its own that of the shared", async || {
+                cluster.describe(0).await.throughput.read == 20
+            })
+            .await;
+        assert_eq!(cluster.describe(1).await.throughput.read, 7);
+    });
+}

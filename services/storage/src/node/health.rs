@@ -1,0 +1,81 @@
+//! Whether this process lives (`GET /health`), and whether it can serve and if not why (`GET /ready`).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::roster::Roster;
+use crate::front::{Answered, Guard, Other};
+
+pub struct Health {
+    pub roster: Arc<Roster>,
+    /// The process drains.
+    pub stop: CancellationToken,
+    /// What there is to say of the changes that are published, if they are. A broker that is away keeps no request from
+    /// being served, and so the node is ready all the same.
+    pub publishing: Option<Report>,
+}
+
+pub type Report = Box<dyn Fn() -> Value + Send + Sync>;
+
+impl Health {
+    /// What is missing, for people.
+    fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if self.stop.is_cancelled() {
+            missing.push("this node is stopping".to_owned());
+        }
+        if let Some(trouble) = self.roster.trouble() {
+            missing.push(format!("the database does not answer: {trouble}"));
+        }
+        if !self.roster.lease().holds() {
+            missing.push("this node has no lease, and so answers for no partition".to_owned());
+        }
+        missing
+    }
+
+    fn ready(&self) -> Answered {
+        let node = json!({ "name": self.roster.me.name, "id": self.roster.me.id });
+        let missing = self.missing();
+        if missing.is_empty() {
+            let mut body = json!({ "status": "ready", "node": node });
+            if let Some(publishing) = &self.publishing {
+                body["publishing"] = publishing();
+            }
+            return answer(StatusCode::OK, &body);
+        }
+        let body = json!({ "status": "not ready", "node": node, "missing": missing });
+        answer(StatusCode::SERVICE_UNAVAILABLE, &body)
+    }
+}
+
+impl Other for Health {
+    fn guard(&self, path: &str) -> Option<Guard> {
+        matches!(path, "/health" | "/ready").then_some(Guard::Open)
+    }
+
+    fn answer<'a>(
+        &'a self,
+        head: &'a Parts,
+        _: Bytes,
+    ) -> Pin<Box<dyn Future<Output = Answered> + Send + 'a>> {
+        let answered = match head.uri.path() {
+            "/ready" => self.ready(),
+            _ => answer(StatusCode::OK, &json!({ "status": "ok" })),
+        };
+        Box::pin(std::future::ready(answered))
+    }
+}
+
+fn answer(status: StatusCode, body: &Value) -> Answered {
+    let mut response = http::Response::new(Bytes::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,81 @@
+//! `tradewind storage`: one node of a region on PostgreSQL.
+
+mod announce;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::runtime::{Builder, Handle};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tradewind_iam::Profiles;
+use tradewind_model::{Clock, SystemClock};
+use tradewind_storage::node::{self, Runtimes};
+
+use crate::arguments::storage::Storage;
+use crate::store::{self, Store};
+use crate::threads::DataThreads;
+
+pub fn run(arguments: Storage) -> anyhow::Result<()> {
+    tradewind_telemetry::log_to_stderr();
+    let background = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let data = DataThreads::start()?;
+    let runtimes = Runtimes { data: data.handles.clone(), background: background.handle().clone() };
+    let outcome = background.block_on(run_in(arguments, runtimes));
+    data.stop();
+    background.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn run_in(arguments: Storage, runtimes: Runtimes) -> anyhow::Result<()> {
+    let stop = stop_on_signals()?;
+    let settings = settings::of(&arguments)?;
+    let profiles = profiles(&arguments)?;
+    let clock = Arc::new(SystemClock::new(true));
+    let name = settings.name.clone().unwrap_or_else(|| settings.advertise.host.clone());
+    let opened = stop.run_until_cancelled(store::open(&arguments.database, &name, clock.clone()));
+    let Some(engine) = opened.await else { return Ok(()) };
+    let engine = Arc::new(engine?);
+    bring_credentials(&engine, &profiles, clock.now_ms()).await?;
+    let started = |started: &node::Started| announce::started(&arguments, started);
+    node::run(engine, clock.clone(), settings, runtimes, started, stop).await?;
+    Ok(())
+}
+
+/// Cancelled at the first signal to end; Ctrl-C a second time ends the process at once.
+fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let told = stop.clone();
+    Handle::current().spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => (),
+            _ = interrupt.recv() => (),
+        }
+        tracing::info!("draining");
+        told.cancel();
+        interrupt.recv().await;
+        std::process::exit(1);
+    });
+    Ok(stop)
+}
+
+fn profiles(arguments: &Storage) -> anyhow::Result<Profiles> {
+    let Some(file) = &arguments.credentials else { return Ok(Profiles::default()) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("--credentials {}", file.display()))?;
+    Profiles::parse(&text).with_context(|| format!("--credentials {}", file.display()))
+}
+
+async fn bring_credentials(engine: &Arc<Store>, profiles: &Profiles, now_ms: u64) -> anyhow::Result<()> {
+    tradewind_storage::credentials::bring(&**engine, profiles, now_ms).await.context("--credentials")?;
+    let known = tradewind_storage::credentials::list(&**engine).await?;
+    if known.iter().all(|key| key.disabled) {
+        tracing::warn!(
+            "there are no access keys, so every request is refused: `tradewind credentials create`"
+        );
+    }
+    Ok(())
+}

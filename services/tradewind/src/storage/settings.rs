@@ -1,0 +1,109 @@
+//! What a node is told, from the command line; everything that can be wrong with it is said here, by its setting.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+
+use anyhow::bail;
+use http::Uri;
+use tradewind_model::Region;
+use tradewind_storage::acceptor;
+use tradewind_storage::node::{Advertise, Settings};
+
+use crate::arguments::storage::Storage;
+
+pub fn of(arguments: &Storage) -> anyhow::Result<Settings> {
+    let tls = match (&arguments.tls_cert, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => Some(acceptor(certificate, key)?),
+        _ => None,
+    };
+    if tls.is_none() && !arguments.insecure && !arguments.listen.ip().is_loopback() {
+        bail!(
+            "--listen {}: others than this machine are not served plain HTTP: give --tls-cert and --tls-key, or \
+             --insecure",
+            arguments.listen
+        );
+    }
+    let node_listen = arguments.node_listen.unwrap_or_else(|| SocketAddr::new(arguments.listen.ip(), 0));
+    Ok(Settings {
+        region: arguments.database.region,
+        account: arguments.account_id.clone(),
+        name: arguments.name.clone(),
+        listen: arguments.listen,
+        tls,
+        node_listen,
+        advertise: advertised(arguments, node_listen)?,
+        peers: peers(arguments)?,
+        kafka: arguments.kafka.settings(),
+    })
+}
+
+fn peers(arguments: &Storage) -> anyhow::Result<BTreeSet<Region>> {
+    let mut peers = BTreeSet::new();
+    for peer in &arguments.peer {
+        if peer.region == arguments.database.region {
+            bail!("--peer {}={}: that is this region", peer.region, peer.url);
+        }
+        if !peers.insert(peer.region) {
+            bail!("--peer {}={}: name each region once", peer.region, peer.url);
+        }
+    }
+    Ok(peers)
+}
+
+fn advertised(arguments: &Storage, node_listen: SocketAddr) -> anyhow::Result<Advertise> {
+    if let Some(given) = &arguments.advertise {
+        return Ok(Advertise { host: given.host.clone(), port: given.port });
+    }
+    let host = match node_listen.ip() {
+        unspecified if unspecified.is_unspecified() => address_towards(&arguments.database.postgres)?,
+        ip => ip,
+    };
+    Ok(Advertise { host: host.to_string(), port: None })
+}
+
+/// The address that this machine has on its way to the database; nothing is sent.
+fn address_towards(postgres: &[String]) -> anyhow::Result<IpAddr> {
+    let found = postgres.iter().find_map(|url| {
+        let mut addresses = first_host(url)?.to_socket_addrs().ok()?;
+        addresses.find_map(|address| {
+            let any: IpAddr = if address.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+            let socket = UdpSocket::bind((any, 0)).ok()?;
+            socket.connect(address).ok()?;
+            Some(socket.local_addr().ok()?.ip())
+        })
+    });
+    match found {
+        Some(address) => Ok(address),
+        None => bail!("--advertise: say by which host the other nodes reach this one"),
+    }
+}
+
+/// `host:port` of the first host of a PostgreSQL URL, which may name several.
+fn first_host(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?']).next()?;
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    let first: Uri = hosts.split(',').next()?.parse().ok()?;
+    let authority = first.authority()?;
+    Some(format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(5432)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_host_of_a_url_is_where_the_database_is() {
+        let first = |url| first_host(url).unwrap();
+        assert_eq!(first("postgres://u:p@db1:6432,db2/x"), "db1:6432");
+        assert_eq!(first("postgres://127.0.0.1/x"), "127.0.0.1:5432");
+        assert_eq!(first_host("postgres:///x?host=/run/postgresql"), None);
+    }
+
+    #[test]
+    fn the_address_towards_this_machine_is_its_own() {
+        let url = "postgres://127.0.0.1:1/x".to_owned();
+        assert!(address_towards(&[url]).unwrap().is_loopback());
+        assert!(address_towards(&["postgres:///x".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! A region's PostgreSQL, as its services open it.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use tradewind_engine_postgres::{Settings, Several};
+use tradewind_model::Clock;
+
+use crate::arguments::storage::Database;
+
+pub type Store = Several;
+
+/// Opens the region's store, whose schemas are brought up to date first. `name` is what PostgreSQL's own views call this
+/// process.
+pub async fn open(database: &Database, name: &str, clock: Arc<dyn Clock>) -> anyhow::Result<Store> {
+    let password = password(database)?;
+    check("--postgres", &database.postgres)?;
+    let settings = database.postgres.iter().map(|url| {
+        let mut settings = Settings::new(with_password(url, password.as_deref()));
+        settings.root_certificates = database.postgres_ca.clone();
+        settings.name = name.to_owned();
+        settings
+    });
+    Several::open(settings.collect(), Arc::new(move || clock.now_ms())).await.context("--postgres")
+}
+
+/// Said without the text itself, which may hold a password.
+fn check(setting: &str, urls: &[String]) -> anyhow::Result<()> {
+    let is_url = |url: &String| url.starts_with("postgres://") || url.starts_with("postgresql://");
+    if !urls.iter().all(is_url) {
+        bail!("{setting}: a URL begins with postgres://");
+    }
+    Ok(())
+}
+
+fn password(database: &Database) -> anyhow::Result<Option<String>> {
+    let Some(file) = &database.postgres_password_file else { return Ok(None) };
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("--postgres-password-file {}", file.display()))?;
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// As a parameter behind the URL, unless it has a password of its own.
+fn with_password(url: &str, password: Option<&str>) -> String {
+    let Some(password) = password.filter(|_| !has_password(url)) else { return url.to_owned() };
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let escaped: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    format!("{url}{separator}password={escaped}")
+}
+
+fn has_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    user.is_some_and(|user| user.contains(':')) || rest.contains("password=")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_from_a_file_goes_where_there_is_none() {
+        let with = |url| with_password(url, Some("a b&/"));
+        assert_eq!(with("postgres://u@h/d"), "postgres://u@h/d?password=%61%20%62%26%2F");
+        assert_eq!(
+            with("postgres://h:1/d?sslmode=require"),
+            "postgres://h:1/d?sslmode=require&password=%61%20%62%26%2F"
+        );
+        for has in ["postgres://u:p@h1,h2/d", "postgres://u@h/d?password=p"] {
+            assert_eq!(with(has), has);
+        }
+        assert_eq!(with_password("postgres://u@h/d", None), "postgres://u@h/d");
+    }
+}

@@ -1,0 +1,132 @@
+"""A private PostgreSQL: made by `initdb` in a temporary folder, on a loopback port, gone with the session.
+
+`TRADEWIND_TEST_POSTGRES` (postgres://USER@HOST:PORT) names a server to use instead, whose user may create databases.
+"""
+
+import contextlib
+import glob
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from values import unique
+from waiting import eventually
+
+EXISTING = os.environ.get("TRADEWIND_TEST_POSTGRES")
+USER = "tradewind"
+# Small, and with what several databases need. What an acknowledgement means is left as it is: fsync is on.
+SETTINGS = {
+    "shared_buffers": "128MB",
+    "max_connections": "300",
+    "max_prepared_transactions": "64",
+    "max_wal_size": "2GB",
+    "log_line_prefix": "%m [%p] %a ",
+}
+
+
+def find(program):
+    """Where Debian keeps it, or wherever it is."""
+    found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{program}")) or [shutil.which(program)]
+    if not found[-1]:
+        raise RuntimeError(f"no {program}: install the package postgresql, or name a server in TRADEWIND_TEST_POSTGRES")
+    return found[-1]
+
+
+def unprivileged():
+    """PostgreSQL does not run as root; then it runs as this user."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+class Postgres:
+    def __init__(self):
+        self.process = None
+        if EXISTING:
+            self.base = EXISTING.rstrip("/")
+            return
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tradewind-postgres-"))
+        self.user = unprivileged()
+        if self.user:
+            shutil.chown(self.folder, self.user)
+        self.data = self.folder / "data"
+        self.port = free_port()
+        self.base = f"postgres://{USER}@127.0.0.1:{self.port}"
+        self._run("initdb", "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C.UTF-8", "-D", str(self.data))
+        self.start()
+
+    def _run(self, program, *arguments):
+        ended = subprocess.run(
+            [find(program), *arguments], user=self.user, capture_output=True, text=True, cwd=self.folder, timeout=120
+        )
+        assert ended.returncode == 0, f"{program}: {ended.stdout}{ended.stderr}"
+
+    def start(self):
+        settings = {**SETTINGS, "port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+        given = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        # It ends with the tests, however they end.
+        guard = ["setpriv", "--pdeathsig", "SIGQUIT"]
+        if self.user:
+            guard += ["--reuid", self.user, "--regid", str(pwd.getpwnam(self.user).pw_gid), "--clear-groups"]
+        self.log = open(self.folder / "log", "ab")
+        self.process = subprocess.Popen(
+            [*guard, find("postgres"), "-D", str(self.data), *given],
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            cwd=self.folder,
+        )
+        eventually(self._answers, within=60, every=0.05, saying="PostgreSQL answers")
+
+    def _answers(self):
+        assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+        with contextlib.suppress(subprocess.CalledProcessError):
+            return self.sql("postgres", "select 1") == "1"
+        return False
+
+    def sql(self, database, statement):
+        """Runs a statement with psql; rows by lines, columns by `|`."""
+        ended = subprocess.run(
+            [find("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", f"{self.base}/{database}", "-c", statement],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return ended.stdout.strip()
+
+    def create_database(self):
+        """The URL of a new, empty database."""
+        name = unique("tw").replace("-", "_").lower()
+        self.sql("postgres", f'create database "{name}"')
+        return f"{self.base}/{name}"
+
+    def stop(self, how=signal.SIGINT):
+        """SIGINT ends every session first, SIGQUIT is as a crash (`pg_ctl stop -m immediate`)."""
+        self.process.send_signal(how)
+        self.process.wait(timeout=60)
+        self.log.close()
+
+    def close(self):
+        if EXISTING:
+            return
+        if self.process.poll() is None:
+            self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
