@@ -154,6 +154,9 @@ async fn another_table_of_the_same_name_takes_nothing_and_stays() {
 #[tokio::test]
 async fn an_index_of_the_same_name_with_other_keys_is_another() {
     let (here, there) = joining().await;
+    // Settings are taken only from a life of the table that each knows of the other.
+    let replica = document(&there).replicas[&there.region()].clone();
+    here.set_replica("orders", there.region(), Some(replica)).await.unwrap();
     let index = |attribute: &str| {
         json!({
             "TableName": "orders",

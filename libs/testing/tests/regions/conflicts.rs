@@ -104,10 +104,11 @@ fn the_conflict_log_is_bounded_by_count_and_age() {
         let kept: Vec<_> =
             cluster.list(Wanted::default(), 100).await.into_iter().map(|(_, key)| key).collect();
         assert_eq!(kept, ["b", "c", "d"], "the oldest goes");
+        let lost = cluster.conflicts(0).await[0].loser.item.as_ref().map(value_of);
         database.trim_conflicts(u64::MAX, 3).await.unwrap();
         assert_eq!(cluster.list(Wanted::default(), 100).await.len(), 3);
-        let lost = cluster.conflicts(0).await[0].loser.item.as_ref().map(value_of);
-        assert_eq!(lost.as_deref(), Some("lost"), "others are as they were");
+        let still = cluster.conflicts(0).await[0].loser.item.as_ref().map(value_of);
+        assert!(still.is_some() && still == lost, "others are as they were");
         database.trim_conflicts(0, 100).await.unwrap();
         assert!(cluster.list(Wanted::default(), 100).await.is_empty(), "all are older than no time at all");
     });

@@ -97,7 +97,8 @@ impl FromStr for Advertise {
         let bracketed = text.parse::<Ipv6Addr>().map(|host| format!("[{host}]"));
         let authority: Authority = bracketed.as_deref().unwrap_or(text).parse().map_err(|_| bad())?;
         let host = authority.host().trim_matches(['[', ']']);
-        let port_is_read = authority.port().is_none() || authority.port_u16().is_some_and(|port| port > 0);
+        let has_port = authority.as_str() != authority.host();
+        let port_is_read = !has_port || authority.port_u16().is_some_and(|port| port > 0);
         if host.is_empty() || !port_is_read || text.contains('@') || text.ends_with(':') {
             return Err(bad());
         }
