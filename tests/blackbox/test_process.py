@@ -3,10 +3,12 @@
 A database is judged by what it still has after it was killed in the middle of its work.
 """
 
+import os
 import signal
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -45,6 +47,25 @@ def test_the_ready_file_tells_pid_and_ports():
         assert {"all", REGION, SECOND_REGION, THIRD_REGION} <= set(running.ready["ports"])
         assert len(set(running.ready["ports"].values())) == len(running.ready["ports"])
         assert all(running.endpoint(each).client().list_tables() for each in running.ready["ports"])
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_server_with_nothing_to_do_rests():
+    """CPU time, not time: other processes do not disturb it. A loop that finds nothing to do took half a core once."""
+    with Server("--in-memory") as running:
+        client = running.endpoint().client()
+        client.create_table(TableName="shared", **keyed_by("p:S"))
+        wait_until_active(client, "shared")
+        for region in (SECOND_REGION, THIRD_REGION):
+            client.update_table(TableName="shared", ReplicaUpdates=[{"Create": {"RegionName": region}}])
+            wait_until_active(client, "shared")
+        before = cpu_seconds(running.pid)
+        time.sleep(5)
+        assert cpu_seconds(running.pid) - before < 0.5
 
 
 def test_two_servers_of_port_0_do_not_meet():

@@ -98,6 +98,17 @@ pub struct Replicator<E, P> {
     changed: watch::Sender<u64>,
 }
 
+/// Collects what has ended, for ever. That alone is no reason to look at the catalogue again: most tasks
+/// find nothing to do, what they change there wakes by itself, and what failed is not tried again at once.
+async fn reap(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended && error.is_panic() {
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+    std::future::pending().await
+}
+
 impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
     pub fn new(database: Arc<Database<E>>) -> Replicator<E, P> {
         Replicator {
@@ -198,11 +209,7 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
                 _ = catalogue.changed() => (),
                 _ = peers.changed() => (),
                 _ = tokio::time::sleep(RECONCILE) => (),
-                Some(ended) = tasks.join_next() => {
-                    if let Err(error) = ended && error.is_panic() {
-                        std::panic::resume_unwind(error.into_panic());
-                    }
-                }
+                () = reap(&mut tasks) => (),
             }
         }
     }
