@@ -102,7 +102,9 @@ pub struct Replicator<E, P> {
 /// find nothing to do, what they change there wakes by itself, and what failed is not tried again at once.
 async fn reap(tasks: &mut JoinSet<()>) {
     while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended && error.is_panic() {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
             std::panic::resume_unwind(error.into_panic());
         }
     }
