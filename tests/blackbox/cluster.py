@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -38,6 +39,8 @@ class Shape:
 class Node:
     """One `tradewind storage` process."""
 
+    service = "storage"
+
     def __init__(self, cluster, name, *arguments, environment=None):
         self.cluster, self.name = cluster, name
         self.arguments = arguments
@@ -50,9 +53,9 @@ class Node:
     def launch(self):
         """Starts the process without waiting for it."""
         self.ready_file.unlink(missing_ok=True)
-        command = [BINARY, "storage", "--region", REGION, "--name", self.name, "--listen", "127.0.0.1:0"]
+        command = [BINARY, self.service, "--region", REGION, "--name", self.name, "--listen", "127.0.0.1:0"]
         command += [word for url in self.cluster.urls for word in ("--postgres", url)]
-        command += ["--credentials", str(self.cluster.credentials), "--ready-file", str(self.ready_file)]
+        command += [*self.own_arguments(), "--ready-file", str(self.ready_file)]
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
                 [*command, *self.arguments],
@@ -62,6 +65,9 @@ class Node:
                 env={**os.environ, **self.environment},
             )
         return self
+
+    def own_arguments(self):
+        return ["--credentials", str(self.cluster.credentials)]
 
     def start(self):
         self.launch()
@@ -113,6 +119,15 @@ class Node:
             return 0, {}
 
 
+class StreamsNode(Node):
+    """One `tradewind streams` process. Its functions run in the interpreter of the tests."""
+
+    service = "streams"
+
+    def own_arguments(self):
+        return ["--python", sys.executable]
+
+
 class Cluster:
     """Nodes of one region, with their PostgreSQL."""
 
@@ -125,7 +140,7 @@ class Cluster:
             f"[tests]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
         )
         self.postgres = Postgres()
-        self.nodes = []
+        self.nodes, self.streams_nodes = [], []
         try:
             self.urls = [self.postgres.create_database() for _ in range(shape.databases)]
             for nth in range(shape.nodes):
@@ -137,6 +152,12 @@ class Cluster:
     def add(self, name, *arguments, environment=None):
         node = Node(self, name, *arguments, environment=environment)
         self.nodes.append(node)
+        return node.start()
+
+    def add_streams(self, name, *arguments, environment=None):
+        """A node that runs functions; it is ended with the others."""
+        node = StreamsNode(self, name, *arguments, environment=environment)
+        self.streams_nodes.append(node)
         return node.start()
 
     def endpoint(self, *nodes):
@@ -152,10 +173,10 @@ class Cluster:
         return [node.process.wait(timeout=30) for node in self.nodes]
 
     def output(self):
-        return "\n".join(f"--- {node.name}\n{node.output()}" for node in self.nodes)
+        return "\n".join(f"--- {node.name}\n{node.output()}" for node in [*self.nodes, *self.streams_nodes])
 
     def close(self):
-        for node in self.nodes:
+        for node in [*self.streams_nodes, *self.nodes]:
             if node.process and node.process.poll() is None:
                 node.signal(signal.SIGCONT)
                 node.kill()

@@ -222,6 +222,11 @@ impl<E: Members> Members for Faulty<E> {
         self.inner.renew(group, member, ttl).await
     }
 
+    async fn members(&self, group: &str) -> Result<Vec<Member>, Error> {
+        self.faults.check_members()?;
+        self.inner.members(group).await
+    }
+
     async fn leave(&self, group: &str, member: &Member) -> Result<(), Error> {
         self.faults.check_members()?;
         self.inner.leave(group, member).await

@@ -45,6 +45,9 @@ pub trait Members: Send + Sync + 'static {
         ttl: Duration,
     ) -> impl Future<Output = Result<Vec<Member>, MembersError>> + Send;
 
+    /// The living members of a group by name, for whoever is none of them.
+    fn members(&self, group: &str) -> impl Future<Output = Result<Vec<Member>, Error>> + Send;
+
     /// Ends the lease of this life at once; another life's lease of the same name stays.
     fn leave(&self, group: &str, member: &Member) -> impl Future<Output = Result<(), Error>> + Send;
 }

@@ -169,8 +169,13 @@ impl State {
             return Err(MembersError::NameTaken { name, address });
         }
         self.members.insert(key, (member.clone(), until_ms));
+        Ok(self.living(group, now_ms))
+    }
+
+    fn living(&mut self, group: &str, now_ms: u64) -> Vec<Member> {
+        self.members.retain(|_, (_, until_ms)| *until_ms > now_ms);
         let of_group = self.members.iter().filter(|((of, _), _)| of == group);
-        Ok(of_group.map(|(_, (member, _))| member.clone()).collect())
+        of_group.map(|(_, (member, _))| member.clone()).collect()
     }
 
     fn leave(&mut self, group: &str, member: &Member) {
@@ -333,6 +338,10 @@ impl Members for MemoryEngine {
         let now_ms = (self.clock)();
         let until_ms = now_ms + ttl.as_millis() as u64;
         ready(self.state().renew(group, member, now_ms, until_ms))
+    }
+
+    fn members(&self, group: &str) -> impl Future<Output = Result<Vec<Member>, Error>> + Send {
+        ready(Ok(self.state().living(group, (self.clock)())))
     }
 
     fn leave(&self, group: &str, member: &Member) -> impl Future<Output = Result<(), Error>> + Send {

@@ -111,14 +111,6 @@ pub struct LambdaApi<D, I, S> {
     events: Arc<Semaphore>,
 }
 
-/// Whether a path belongs to Lambda rather than to DynamoDB, which has only `/`.
-pub fn is_lambda_path(path: &str) -> bool {
-    let version = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    let mut parts = version.split('-').map(str::len);
-    (parts.next(), parts.next(), parts.next(), parts.next()) == (Some(4), Some(2), Some(2), None)
-        && version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
-}
-
 impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
     pub fn new(parts: Parts<D, I, S>) -> LambdaApi<D, I, S> {
         let Parts { region, account, catalogue, code, invoker, source, failed, journal, clock } = parts;

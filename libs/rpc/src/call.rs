@@ -13,6 +13,7 @@ pub enum Question {
     Release,
     Inquire,
     Announce,
+    Lambda,
 }
 
 /// Why there is no answer: cut by what the caller may do next.

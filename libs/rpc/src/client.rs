@@ -128,5 +128,6 @@ async fn ask(
         Question::Release => client.release(call).await,
         Question::Inquire => client.inquire(call).await,
         Question::Announce => client.announce(call).await,
+        Question::Lambda => client.lambda(call).await,
     }
 }

@@ -19,8 +19,8 @@ use crate::call::{CallError, Question};
 use crate::node::node_server::{Node as Protocol, NodeServer};
 use crate::node::{Call, Reply, reply};
 
-/// The largest operation is a link's batch or a transaction of a hundred items; both stay far below.
-pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
+/// The largest is a request of Lambda with a package of 50 MB in base64; a link's batch or a transaction stays far below.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 80 << 20;
 /// Calls of one other node that are answered at the same time; more wait at that node.
 const MAX_CALLS: u32 = 8192;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -110,5 +110,9 @@ impl Protocol for Answers {
 
     async fn announce(&self, call: Request<Call>) -> Result<Response<Reply>, Status> {
         self.answer(Question::Announce, call).await
+    }
+
+    async fn lambda(&self, call: Request<Call>) -> Result<Response<Reply>, Status> {
+        self.answer(Question::Lambda, call).await
     }
 }

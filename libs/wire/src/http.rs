@@ -21,11 +21,22 @@ pub use request_id::RequestId;
 /// The largest body, as sent and as it is without its encoding.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
+/// The largest request of Lambda: a package of 50 MB in base64, and what is around it.
+pub const MAX_LAMBDA_BYTES: usize = 70_167_211;
+
 const JSON_1_0: &str = "application/x-amz-json-1.0";
 const JSON: &str = "application/json";
 const UNKNOWN_OPERATION: &[u8] = b"<UnknownOperationException/>\n";
 /// Seconds.
 const CORS_MAX_AGE: &str = "172800";
+
+/// Whether a path belongs to Lambda, whose paths begin with a date, rather than to DynamoDB, which has only `/`.
+pub fn is_lambda_path(path: &str) -> bool {
+    let date = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let mut parts = date.split('-').map(str::len);
+    (parts.next(), parts.next(), parts.next(), parts.next()) == (Some(4), Some(2), Some(2), None)
+        && date.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
 
 /// What matters of a request's head. Of headers that come several times, the first.
 #[derive(Clone, Copy, Debug, Default)]

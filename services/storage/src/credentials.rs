@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tradewind_engine::{Documents, Error};
-use tradewind_iam::{Credentials, Profiles, Secret};
+use tradewind_iam::{Credentials, Profiles, Secret, Verifier};
+use tradewind_model::{Clock, Region};
+
+use crate::access::Access;
 
 const COLLECTION: &str = "credentials";
 /// How soon a front knows of a change.
@@ -154,6 +157,26 @@ async fn accepted<D: Documents>(catalogue: &D) -> Result<Vec<Credentials>, Error
         }
     });
     Ok(keys.collect())
+}
+
+/// Signatures are verified with the keys of the catalogue, as they change until `stop`, and with `own` ones of the process.
+pub async fn access<D: Documents>(
+    catalogue: &Arc<D>,
+    clock: &Arc<dyn Clock>,
+    region: Region,
+    own: Vec<Credentials>,
+    stop: &CancellationToken,
+) -> Result<Arc<Access>, Error> {
+    let verifier = Verifier::new([region.to_string()]);
+    let access = Arc::new(Access::Verified { verifier, clock: clock.clone() });
+    let fronts = access.clone();
+    let accept = move |keys: Vec<Credentials>| {
+        if let Access::Verified { verifier, .. } = &*fronts {
+            verifier.set_credentials(keys.into_iter().chain(own.iter().cloned()));
+        }
+    };
+    follow(catalogue.clone(), accept, stop.clone()).await?;
+    Ok(access)
 }
 
 /// Gives `accept` the keys, before this returns and after every change until `stop`. While the catalogue cannot be read,

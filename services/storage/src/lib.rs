@@ -7,6 +7,7 @@ mod access;
 pub mod credentials;
 mod dynamodb;
 mod front;
+pub mod lambda;
 pub mod node;
 mod server;
 mod tls;

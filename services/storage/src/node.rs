@@ -4,6 +4,8 @@
 //! leaves before it stops: the others take its partitions over while it still answers what it has begun.
 
 mod answers;
+mod beside;
+mod functions;
 mod health;
 mod lease;
 mod membership;
@@ -11,6 +13,7 @@ mod placement;
 mod publish;
 mod roster;
 mod together;
+mod visitor;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -26,14 +29,17 @@ use tokio_util::sync::CancellationToken;
 use tradewind_database::region::Parts;
 use tradewind_database::{Database, Regions};
 use tradewind_engine::{Documents, Engine, Error, Member, Members};
-use tradewind_iam::{Credentials, Verifier};
 use tradewind_model::{Clock, Region};
 use tradewind_rpc::{Authority, AuthorityError, Nodes, Serving};
 use uuid::Uuid;
 
+pub use functions::GROUP as FUNCTIONS_GROUP;
 pub use membership::MembershipError;
+pub use visitor::visit;
 
 use self::answers::Answers;
+use self::beside::Beside;
+use self::functions::Functions;
 use self::health::{Health, Report};
 use self::publish::Publishing;
 use self::roster::Roster;
@@ -75,7 +81,8 @@ pub struct Advertise {
 }
 
 impl Advertise {
-    fn address(&self, port: u16) -> String {
+    /// `host:port`.
+    pub fn address(&self, port: u16) -> String {
         match self.host.parse() {
             Ok(IpAddr::V6(host)) => format!("[{host}]:{port}"),
             _ => format!("{}:{port}", self.host),
@@ -133,9 +140,11 @@ pub async fn run<E: Engine + Documents + Members>(
     let me = member(&settings, &listener)?;
     let identity = Authority::of(&*engine).await?.issue()?;
     let nodes = Arc::new(Nodes::new(&identity, runtimes.background.clone()));
+    let functions = Nodes::new(&identity, runtimes.background.clone());
+    let functions = Functions::new(engine.clone(), functions);
     let roster = Arc::new(Roster::new(me));
     let node = Node { engine, clock, roster, nodes, runtimes, settings };
-    node.run(server, Serving { listener, identity }, started, stop).await
+    node.run(server, Serving { listener, identity }, functions, started, stop).await
 }
 
 struct Node<E: 'static> {
@@ -152,12 +161,14 @@ impl<E: Engine + Documents + Members> Node<E> {
         self,
         server: Server,
         serving: Serving,
+        functions: Functions<E>,
         started: impl FnOnce(&Started) -> io::Result<()>,
         stop: CancellationToken,
     ) -> Result<(), NodeError> {
         let database = self.database().await?;
         let publishing = self.publishing(&database)?;
-        let access = self.access(&stop).await?;
+        let access =
+            credentials::access(&self.engine, &self.clock, self.settings.region, Vec::new(), &stop).await?;
         let facts = Started {
             name: self.roster.me.name.clone(),
             address: SocketAddr::new(self.settings.listen.ip(), server.port()?),
@@ -173,7 +184,8 @@ impl<E: Engine + Documents + Members> Node<E> {
         tokio::spawn(membership::watch(self.roster.clone(), stop.clone()));
         let beside = [tokio::spawn(database.clone().follow()), tokio::spawn(database.clone().keep_house())];
         let published = publishing.clone().map(|publishing| tokio::spawn(publishing.run(stop.clone())));
-        let front = self.front(&database, access, facts.address.port(), &stop, publishing.clone());
+        let health = self.health(&stop, publishing.clone());
+        let front = self.front(&database, access, facts.address.port(), Beside { health, functions });
         let data = self.runtimes.data.clone();
         let fronts = data[0].spawn(serve(server, front, data.clone(), stop.clone()));
         started(&facts)?;
@@ -237,20 +249,6 @@ impl<E: Engine + Documents + Members> Node<E> {
         Publishing::start(settings, database).map(|publishing| Some(Arc::new(publishing)))
     }
 
-    /// Signatures are always verified, with the keys of the catalogue.
-    async fn access(&self, stop: &CancellationToken) -> Result<Arc<Access>, Error> {
-        let verifier = Verifier::new([self.settings.region.to_string()]);
-        let access = Arc::new(Access::Verified { verifier, clock: self.clock.clone() });
-        let fronts = access.clone();
-        let accept = move |keys: Vec<Credentials>| {
-            if let Access::Verified { verifier, .. } = &*fronts {
-                verifier.set_credentials(keys);
-            }
-        };
-        credentials::follow(self.engine.clone(), accept, stop.clone()).await?;
-        Ok(access)
-    }
-
     fn stay_member(&self, stop: &CancellationToken) -> JoinHandle<Result<(), MembershipError>> {
         let (nodes, roster) = (self.nodes.clone(), self.roster.clone());
         let news = move || {
@@ -266,17 +264,19 @@ impl<E: Engine + Documents + Members> Node<E> {
         tokio::spawn(async move { tell_all(&nodes, &roster).await });
     }
 
+    fn health(&self, stop: &CancellationToken, publishing: Option<Arc<Publishing<E>>>) -> Health {
+        let publishing = publishing.map(|publishing| Box::new(move || publishing.report()) as Report);
+        Health { roster: self.roster.clone(), stop: stop.clone(), publishing }
+    }
+
     fn front(
         &self,
         database: &Arc<Database<E>>,
         access: Arc<Access>,
         port: u16,
-        stop: &CancellationToken,
-        publishing: Option<Arc<Publishing<E>>>,
+        beside: Beside<E>,
     ) -> Front<E> {
-        let publishing = publishing.map(|publishing| Box::new(move || publishing.report()) as Report);
-        let health = Health { roster: self.roster.clone(), stop: stop.clone(), publishing };
-        let region = ServedRegion { database: database.clone(), other: Arc::new(health) };
+        let region = ServedRegion { database: database.clone(), other: Arc::new(beside) };
         Front {
             fixed: Some(self.settings.region.to_string()),
             regions: Arc::new(OneRegion(region)),

@@ -25,10 +25,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tradewind_engine::{Documents, Engine};
-use tradewind_wire::http::MAX_BODY_BYTES;
+use tradewind_wire::http::{MAX_BODY_BYTES, MAX_LAMBDA_BYTES, is_lambda_path};
 
 use crate::dynamodb;
 use crate::front::{Answered, Front, Guard, Region};
+use crate::lambda;
 
 /// Headers of one request together. (DynamoDB answers 400 beyond it.)
 const MAX_HEADER_BYTES: usize = 16 * 1024;
@@ -40,7 +41,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 /// A client may take so long to agree on TLS.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is read beyond the largest body, so that the client sees the answer and not a reset.
-const MAX_DRAIN_BYTES: usize = 4 * MAX_BODY_BYTES;
+const MAX_DRAIN_BYTES: usize = 3 * MAX_BODY_BYTES;
 
 /// A bound port.
 pub struct Server {
@@ -159,7 +160,9 @@ async fn connection<E: Engine + Documents>(
 
 async fn answer<E: Engine + Documents>(front: &Front<E>, request: http::Request<Incoming>) -> Answered {
     let (parts, body) = request.into_parts();
-    let body = match read_in_time(body).await {
+    let is_lambda = is_lambda_path(parts.uri.path());
+    let limit = if is_lambda { MAX_LAMBDA_BYTES } else { MAX_BODY_BYTES };
+    let body = match read_in_time(body, limit).await {
         Some(Ok(body)) => body,
         Some(Err(_)) => return empty(StatusCode::BAD_REQUEST),
         // Answered before the body is read, the connection ends with the answer.
@@ -179,6 +182,7 @@ async fn answer<E: Engine + Documents>(front: &Front<E>, request: http::Request<
             Ok(()) => other.answer(&parts, body).await,
             Err(error) => forbidden(&error),
         },
+        (None, Some(_)) if is_lambda => package_too_large(),
         (body, _) => dynamodb::answer(front, &parts, body).await,
     }
 }
@@ -211,6 +215,11 @@ fn forbidden(error: &tradewind_iam::Error) -> Answered {
     response
 }
 
+fn package_too_large() -> Answered {
+    let message = format!("Request must be smaller than {MAX_LAMBDA_BYTES} bytes");
+    lambda::error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", &message)
+}
+
 /// The region that the signature of a request names, if it has one.
 fn other_region<E: 'static>(front: &Front<E>, parts: &Parts) -> Region<E> {
     let signed = tradewind_iam::shape(&parts.headers).ok();
@@ -219,8 +228,8 @@ fn other_region<E: 'static>(front: &Front<E>, parts: &Parts) -> Region<E> {
 }
 
 /// The whole body, or `None` if the client stops sending it. Most bodies are there already, and cost no timer.
-async fn read_in_time(body: Incoming) -> Option<Result<Option<Bytes>, hyper::Error>> {
-    let mut reading = std::pin::pin!(read(body));
+async fn read_in_time(body: Incoming, limit: usize) -> Option<Result<Option<Bytes>, hyper::Error>> {
+    let mut reading = std::pin::pin!(read(body, limit));
     match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
         Poll::Ready(read) => read.transpose(),
         Poll::Pending => timeout(BODY_TIMEOUT, reading).await.ok().and_then(Result::transpose),
@@ -228,8 +237,8 @@ async fn read_in_time(body: Incoming) -> Option<Result<Option<Bytes>, hyper::Err
 }
 
 /// The whole body; `None` inside if it is too large, and outside if the client falls silent.
-async fn read(body: Incoming) -> Result<Option<Option<Bytes>>, hyper::Error> {
-    let mut body = Limited::new(body, MAX_DRAIN_BYTES);
+async fn read(body: Incoming, limit: usize) -> Result<Option<Option<Bytes>>, hyper::Error> {
+    let mut body = Limited::new(body, limit + MAX_DRAIN_BYTES);
     let mut first = None;
     let mut rest: Option<BytesMut> = None;
     let mut length = 0;
@@ -246,7 +255,7 @@ async fn read(body: Incoming) -> Result<Option<Option<Bytes>>, hyper::Error> {
         let Ok(piece) = frame.into_data() else { continue };
         length += piece.len();
         // A body beyond the bound is read and dropped.
-        if length > MAX_BODY_BYTES {
+        if length > limit {
             (first, rest) = (None, None);
             continue;
         }
@@ -261,7 +270,7 @@ async fn read(body: Incoming) -> Result<Option<Option<Bytes>>, hyper::Error> {
             }
         }
     }
-    if length > MAX_BODY_BYTES {
+    if length > limit {
         return Ok(Some(None));
     }
     Ok(Some(Some(rest.map(BytesMut::freeze).or(first).unwrap_or_default())))

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use tradewind_engine::{Member, Members, MembersError};
 use tradewind_function::mapping::Seats;
 
-pub const GROUP: &str = "streams";
 const RENEW: Duration = Duration::from_secs(2);
 const LEASE: Duration = Duration::from_secs(6);
 const BELIEVE: Duration = Duration::from_secs(5);
@@ -23,16 +22,43 @@ pub fn name(member: &Member) -> String {
     format!("{}/{}", member.name, member.id)
 }
 
-/// Renews until `stop`; the lease is given back by [`leave`], once nothing runs any more.
-pub async fn keep<M: Members>(members: Arc<M>, member: Member, seats: Arc<Seats>, stop: CancellationToken) {
-    let mut until = Instant::now();
-    while !stop.is_cancelled() {
+pub struct Keeping<M> {
+    pub members: Arc<M>,
+    pub group: &'static str,
+    pub member: Member,
+    pub seats: Arc<Seats>,
+}
+
+impl<M: Members> Keeping<M> {
+    /// Renews until `stop`; the lease is given back by [`leave`], once nothing runs any more.
+    pub async fn keep(self, stop: CancellationToken) {
+        let mut until = Instant::now();
+        while !stop.is_cancelled() {
+            let wait = match self.renew().await {
+                Some(renewed) => {
+                    until = renewed;
+                    RENEW
+                }
+                None => AGAIN,
+            };
+            if Instant::now() >= until {
+                self.seats.lose();
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Until when the lease may be believed in; `None`: it was not renewed.
+    async fn renew(&self) -> Option<Instant> {
         let sent = Instant::now();
-        let wait = match tokio::time::timeout(BELIEVE, members.renew(GROUP, &member, LEASE)).await {
+        match tokio::time::timeout(BELIEVE, self.members.renew(self.group, &self.member, LEASE)).await {
             Ok(Ok(live)) => {
-                until = sent + BELIEVE;
-                seats.renew(live.iter().map(name).collect(), until);
-                RENEW
+                let until = sent + BELIEVE;
+                self.seats.renew(live.iter().map(name).collect(), until);
+                return Some(until);
             }
             Ok(Err(MembersError::NameTaken { name, address })) => {
                 tracing::warn!(
@@ -40,31 +66,18 @@ pub async fn keep<M: Members>(members: Arc<M>, member: Member, seats: Arc<Seats>
                     address,
                     "another process has this name: waiting until its lease is over"
                 );
-                AGAIN
             }
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "renewing the lease of the streams service");
-                AGAIN
-            }
-            Err(_) => {
-                tracing::warn!("renewing the lease of the streams service takes too long");
-                AGAIN
-            }
-        };
-        if Instant::now() >= until {
-            seats.lose();
+            Ok(Err(error)) => tracing::warn!(%error, "renewing the lease of the streams service"),
+            Err(_) => tracing::warn!("renewing the lease of the streams service takes too long"),
         }
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = stop.cancelled() => {}
-        }
+        None
     }
 }
 
 /// Lets the others know at once that this process has ended.
-pub async fn leave<M: Members>(members: &M, member: &Member, seats: &Seats) {
+pub async fn leave<M: Members>(members: &M, group: &str, member: &Member, seats: &Seats) {
     seats.lose();
-    if let Err(error) = members.leave(GROUP, member).await {
+    if let Err(error) = members.leave(group, member).await {
         tracing::warn!(%error, "giving back the lease of the streams service");
     }
 }

@@ -24,7 +24,7 @@ use tradewind_function::runtime::{Environments, Settings as RuntimeSettings};
 use uuid::Uuid;
 
 pub use source::Shards;
-pub use tradewind_function::lambda::{Request, Response, is_lambda_path};
+pub use tradewind_function::lambda::{Request, Response};
 pub use tradewind_function::runtime::Credentials;
 
 /// What a region's functions need to know.
@@ -138,17 +138,19 @@ impl<E: Engine + Documents> Streams<E> {
 /// One process of any number that run a region's functions: leased, each shard at one of them.
 pub struct Node<E> {
     pub streams: Arc<Streams<E>>,
-    member: Member,
+    pub member: Member,
+    group: &'static str,
     seats: Arc<Seats>,
     engine: Arc<E>,
 }
 
 impl<E: Engine + Documents + Members> Node<E> {
-    /// `name` is this process's among its kind, `address` where its Lambda API is reached. The database is a view of the
-    /// region that owns no partition. Must be called inside a Tokio runtime.
+    /// `group` is that of all processes of its kind, `name` this one's in it, `address` where its Lambda API is reached.
+    /// The database is a view of the region that owns no partition. Must be called inside a Tokio runtime.
     pub fn new(
         database: Arc<Database<E>>,
         settings: Settings,
+        group: &'static str,
         name: &str,
         address: &str,
     ) -> anyhow::Result<Node<E>> {
@@ -157,22 +159,31 @@ impl<E: Engine + Documents + Members> Node<E> {
         let engine = database.engine().clone();
         let source = Shards::remote(database.clone());
         let streams = Arc::new(Streams::assemble(database, settings, source, seats.clone(), true)?);
-        Ok(Node { streams, member, seats, engine })
+        Ok(Node { streams, member, group, seats, engine })
+    }
+
+    /// Whether this process may run anything: its lease has been renewed in time.
+    pub fn holds_lease(&self) -> bool {
+        self.seats.holds()
     }
 
     /// Runs this process's share until `shutdown`: then running invocations end, every shard is let go of, and the lease is
     /// given back last, so that the others begin where this one has saved.
     pub async fn run(&self, shutdown: CancellationToken) {
         let stopped = CancellationToken::new();
-        let lease =
-            lease::keep(self.engine.clone(), self.member.clone(), self.seats.clone(), stopped.clone());
-        let lease = tokio::spawn(lease);
+        let lease = lease::Keeping {
+            members: self.engine.clone(),
+            group: self.group,
+            member: self.member.clone(),
+            seats: self.seats.clone(),
+        };
+        let lease = tokio::spawn(lease.keep(stopped.clone()));
         self.streams.run(shutdown).await;
         stopped.cancel();
         if let Err(error) = lease.await {
             tracing::error!(%error, "keeping the lease of the streams service");
         }
-        lease::leave(&*self.engine, &self.member, &self.seats).await;
+        lease::leave(&*self.engine, self.group, &self.member, &self.seats).await;
     }
 }
 

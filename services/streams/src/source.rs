@@ -74,7 +74,16 @@ impl<E: Engine + Documents> Shards<E> {
     async fn find(&self, arn: &str) -> Result<Found, SourceError> {
         let missing = || SourceError::NotFound(arn.to_owned());
         let named = StreamRef::from_arn(arn).ok_or_else(missing)?;
-        let found = self.database.find_stream(&named).await.map_err(|error| failed(arn, &error))?;
+        let found = match self.database.find_stream(&named).await {
+            // A table that was just made at another node.
+            Err(error) if error.code == Code::ResourceNotFound && self.looking.is_some() => {
+                let refreshed = self.database.refresh_catalogue().await;
+                refreshed.map_err(|error| SourceError::Unavailable(error.to_string()))?;
+                self.database.find_stream(&named).await
+            }
+            found => found,
+        };
+        let found = found.map_err(|error| failed(arn, &error))?;
         self.known.lock().expect("no panic while held").insert(arn.to_owned(), found.clone());
         Ok(found)
     }

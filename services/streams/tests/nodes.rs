@@ -68,7 +68,8 @@ impl World {
             python: "python3".to_owned(),
             node: "node".to_owned(),
         };
-        let node = Arc::new(Node::new(view(&self.engine).await, settings, name, "nowhere:1").unwrap());
+        let node =
+            Arc::new(Node::new(view(&self.engine).await, settings, "streams", name, "nowhere:1").unwrap());
         let seen = self.seen.clone();
         let note = handler(move |invocation| {
             let event: Value = serde_json::from_slice(&invocation.payload).unwrap();

@@ -4,6 +4,7 @@ pub mod function;
 pub mod kafka;
 pub mod operation;
 pub mod storage;
+pub mod streams;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub enum Command {
     Dev(Dev),
     /// Run a node of a region whose data is kept in PostgreSQL
     Storage(Box<storage::Storage>),
+    /// Run functions on the changes of a region whose data is kept in PostgreSQL, on this node of any number
+    Streams(Box<streams::Streams>),
     /// Make, list and disable the access keys of a region on PostgreSQL
     #[command(subcommand)]
     Credentials(operation::Credentials),

@@ -1,4 +1,5 @@
-//! The one binary: `dev` runs regions in this process, `storage` a node of a region; the other commands ask a running one.
+//! The one binary: `dev` runs regions in this process, `storage` and `streams`
+//! a node of a region; the other commands ask a running one.
 
 mod arguments;
 mod credentials;
@@ -7,6 +8,7 @@ mod healthcheck;
 mod loadtest;
 mod storage;
 mod store;
+mod streams;
 mod threads;
 mod tools;
 
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Dev(settings) => dev::run(settings),
         Command::Storage(settings) => storage::run(*settings),
+        Command::Streams(settings) => streams::run(*settings),
         Command::Credentials(command) => credentials::run(&command),
         Command::Healthcheck(settings) => healthcheck::run(&settings),
         Command::Tables(query) => tools::tables(&query),

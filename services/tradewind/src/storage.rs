@@ -1,7 +1,7 @@
 //! `tradewind storage`: one node of a region on PostgreSQL.
 
-mod announce;
-mod settings;
+pub mod announce;
+pub mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,13 +39,22 @@ async fn run_in(arguments: Storage, runtimes: Runtimes) -> anyhow::Result<()> {
     let Some(engine) = opened.await else { return Ok(()) };
     let engine = Arc::new(engine?);
     bring_credentials(&engine, &profiles, clock.now_ms()).await?;
-    let started = |started: &node::Started| announce::started(&arguments, started);
+    let started = |started: &node::Started| {
+        let facts = announce::Facts {
+            region: arguments.database.region,
+            is_tls: arguments.tls_cert.is_some(),
+            name: started.name.clone(),
+            address: started.address,
+            node_address: started.node_address.clone(),
+        };
+        announce::say(&facts, arguments.ready_file.as_deref())
+    };
     node::run(engine, clock.clone(), settings, runtimes, started, stop).await?;
     Ok(())
 }
 
 /// Cancelled at the first signal to end; Ctrl-C a second time ends the process at once.
-fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+pub fn stop_on_signals() -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

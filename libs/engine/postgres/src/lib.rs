@@ -227,6 +227,11 @@ impl Members for PostgresEngine {
         members::renew(&self.database, group, member, ttl)
     }
 
+    fn members(&self, group: &str) -> impl Future<Output = Result<Vec<Member>, Error>> + Send {
+        assert_text(group);
+        members::alive(&self.database, group)
+    }
+
     fn leave(&self, group: &str, member: &Member) -> impl Future<Output = Result<(), Error>> + Send {
         members::leave(&self.database, group, member)
     }

@@ -50,6 +50,15 @@ pub async fn renew(
     Err(MembersError::NameTaken { name: member.name.clone(), address })
 }
 
+pub async fn alive(database: &Database, group: &str) -> Result<Vec<Member>, Error> {
+    let session = database.primary.session().await?;
+    let alive = async {
+        let statement = session.prepare_cached(ALIVE).await?;
+        session.query(&statement, &[&group]).await?.iter().map(decode).collect::<Result<Vec<_>, _>>()
+    };
+    alive.await.map_err(|error| written(&error))
+}
+
 pub async fn leave(database: &Database, group: &str, member: &Member) -> Result<(), Error> {
     let session = database.primary.session().await?;
     let id = member.id.to_string();

@@ -356,6 +356,10 @@ impl Members for Several {
         self.catalogue().renew(group, member, ttl).await
     }
 
+    async fn members(&self, group: &str) -> Result<Vec<Member>, Error> {
+        self.catalogue().members(group).await
+    }
+
     async fn leave(&self, group: &str, member: &Member) -> Result<(), Error> {
         self.catalogue().leave(group, member).await
     }

@@ -23,7 +23,9 @@ pub async fn the_living_are_listed_by_name(subject: &mut impl Subject<Engine: Me
     assert_eq!(engine.renew("storage", &a, LONG).await.expect("renews"), [a.clone(), b.clone()]);
     assert_eq!(engine.renew("storage", &b, LONG).await.expect("renews"), [a.clone(), b.clone()]);
     let moved = Member { address: "elsewhere".to_owned(), ..b };
-    assert_eq!(engine.renew("storage", &moved, LONG).await.expect("renews"), [a, moved]);
+    assert_eq!(engine.renew("storage", &moved, LONG).await.expect("renews"), [a.clone(), moved.clone()]);
+    assert_eq!(engine.members("storage").await.expect("reads"), [a, moved]);
+    assert_eq!(engine.members("streams").await.expect("reads"), []);
 }
 
 pub async fn a_lease_ends_by_itself(subject: &mut impl Subject<Engine: Members>) {
@@ -33,6 +35,7 @@ pub async fn a_lease_ends_by_itself(subject: &mut impl Subject<Engine: Members>)
     assert_eq!(both, [short.clone(), long.clone()]);
     subject.pass(TTL).await;
     let engine = subject.engine();
+    assert_eq!(engine.members("storage").await.expect("reads"), std::slice::from_ref(&long));
     assert_eq!(engine.renew("storage", &long, LONG).await.expect("renews"), std::slice::from_ref(&long));
     assert_eq!(engine.renew("storage", &short, LONG).await.expect("nobody took its name"), [short, long]);
 }

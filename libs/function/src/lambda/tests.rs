@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{LambdaApi, Parts, Request, Response, is_lambda_path};
+use super::{LambdaApi, Parts, Request, Response};
 use crate::catalogue::Catalogue;
 use crate::code::{CodeStore, Packages};
 use crate::fixtures::{MemoryDocuments, MemoryStream, STREAM_ARN, zip_of};
@@ -462,10 +462,4 @@ async fn no_web_page_can_send_what_a_browser_sends_by_itself() {
         assert!(response.headers.iter().all(|(name, _)| !name.starts_with("access-control")));
     }
     assert_eq!(fixture.raw("POST", FUNCTIONS, &[], b"{}").await.status, 415);
-}
-
-#[test]
-fn lambda_paths_are_told_from_dynamodbs() {
-    assert!(is_lambda_path("/2015-03-31/functions") && is_lambda_path("/2019-09-30/functions/f/concurrency"));
-    assert!(!is_lambda_path("/") && !is_lambda_path("") && !is_lambda_path("/2015-3-31/x"));
 }

@@ -242,6 +242,10 @@ impl<D: Documents, I: Invoker, S: ShardSource> Shards<D, I, S> {
     async fn ended(&mut self, ended: Result<(String, Ended), tokio::task::JoinError>) {
         let (shard_id, ended) = ended.expect("tasks of a shard neither panic nor are aborted");
         self.running.remove(&shard_id);
+        if ended == Ended::Fenced {
+            let mapping = &self.shared.mapping.uuid;
+            tracing::warn!(%mapping, shard = shard_id, "another node has taken a shard over: a late checkpoint was refused");
+        }
         match ended {
             Ended::Finished => {
                 self.finished.insert(shard_id);

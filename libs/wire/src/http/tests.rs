@@ -25,6 +25,12 @@ fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
 }
 
 #[test]
+fn lambda_paths_are_told_from_dynamodbs() {
+    assert!(is_lambda_path("/2015-03-31/functions") && is_lambda_path("/2019-09-30/functions/f/concurrency"));
+    assert!(!is_lambda_path("/") && !is_lambda_path("") && !is_lambda_path("/2015-3-31/x"));
+}
+
+#[test]
 fn health_is_told_at_the_root_only() {
     let get = Head { method: "GET", path: "/", ..Head::default() };
     let reply = answered(&get);

@@ -37,6 +37,7 @@ impl<E: Engine + Documents> Answers<E> {
                 }
                 Ok(Bytes::new())
             }
+            Question::Lambda => Err(CallError::Moved),
         }
     }
 }

@@ -84,12 +84,19 @@ impl Roster {
         let held = self.lease.holds();
         self.lease.renewed(sent);
         self.set_trouble(None);
+        let is_news = self.found(members);
+        if !is_news && !held {
+            self.tell();
+        }
+        is_news
+    }
+
+    /// These are the members now; says whether they are others than before.
+    pub fn found(&self, members: Vec<Member>) -> bool {
         let seated: Vec<_> = members.into_iter().map(seated).collect();
         let is_news = **self.seated.load() != seated;
         if is_news {
             self.seated.store(Arc::new(seated));
-        }
-        if is_news || !held {
             self.tell();
         }
         is_news

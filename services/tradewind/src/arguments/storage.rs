@@ -129,7 +129,7 @@ impl FromStr for Peer {
     }
 }
 
-fn node_name(text: &str) -> Result<String, String> {
+pub fn node_name(text: &str) -> Result<String, String> {
     let is_name = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if is_name { Ok(text.to_owned()) } else { Err("1 to 128 visible ASCII characters".to_owned()) }
 }

@@ -17,8 +17,9 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tradewind_storage::{Answered, Guard, Other};
-use tradewind_streams::{Request, is_lambda_path};
+use tradewind_streams::Request;
 use tradewind_wire::ApiError;
+use tradewind_wire::http::is_lambda_path;
 
 use super::region::RegionProcess;
 use super::regions::RegionSet;

@@ -1,25 +1,35 @@
 //! What a node says once it takes requests: a line for people, a file for machines.
 
 use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_json::json;
-use tradewind_storage::node::Started;
+use tradewind_model::Region;
 
-use crate::arguments::storage::Storage;
+/// Where a node is.
+pub struct Facts {
+    pub region: Region,
+    pub is_tls: bool,
+    pub name: String,
+    /// Where clients are served.
+    pub address: SocketAddr,
+    /// As the other nodes know it.
+    pub node_address: String,
+}
 
-pub fn started(arguments: &Storage, started: &Started) -> io::Result<()> {
-    let scheme = if arguments.tls_cert.is_some() { "https" } else { "http" };
-    let region = arguments.database.region;
+pub fn say(facts: &Facts, ready_file: Option<&Path>) -> io::Result<()> {
+    let Facts { region, is_tls, name, address, node_address } = facts;
+    let scheme = if *is_tls { "https" } else { "http" };
     println!(
-        "Tradewind is ready: {region}, node {}, at {scheme}://{}; other nodes at {}",
-        started.name, started.address, started.node_address,
+        "Tradewind is ready: {region}, node {name}, at {scheme}://{address}; other nodes at {node_address}"
     );
-    let Some(file) = &arguments.ready_file else { return Ok(()) };
-    let port = started.address.port();
+    let Some(file) = ready_file else { return Ok(()) };
+    let port = address.port();
     let ready = json!({
         "pid": std::process::id(),
         "ports": { "all": port, region.as_str(): port },
-        "node": { "name": started.name, "address": started.node_address },
+        "node": { "name": name, "address": node_address },
     });
     // Renamed into place, so that nobody reads half of it.
     let part = file.with_extension("part");

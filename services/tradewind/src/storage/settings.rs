@@ -2,27 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::path::Path;
 
 use anyhow::bail;
 use http::Uri;
+use tokio_rustls::TlsAcceptor;
 use tradewind_model::Region;
 use tradewind_storage::acceptor;
 use tradewind_storage::node::{Advertise, Settings};
 
-use crate::arguments::storage::Storage;
+use crate::arguments::storage::{self as arguments, Storage};
 
 pub fn of(arguments: &Storage) -> anyhow::Result<Settings> {
-    let tls = match (&arguments.tls_cert, &arguments.tls_key) {
-        (Some(certificate), Some(key)) => Some(acceptor(certificate, key)?),
-        _ => None,
-    };
-    if tls.is_none() && !arguments.insecure && !arguments.listen.ip().is_loopback() {
-        bail!(
-            "--listen {}: others than this machine are not served plain HTTP: give --tls-cert and --tls-key, or \
-             --insecure",
-            arguments.listen
-        );
-    }
+    let tls = tls(
+        arguments.listen,
+        arguments.tls_cert.as_deref(),
+        arguments.tls_key.as_deref(),
+        arguments.insecure,
+    )?;
     let node_listen = arguments.node_listen.unwrap_or_else(|| SocketAddr::new(arguments.listen.ip(), 0));
     Ok(Settings {
         region: arguments.database.region,
@@ -31,7 +28,7 @@ pub fn of(arguments: &Storage) -> anyhow::Result<Settings> {
         listen: arguments.listen,
         tls,
         node_listen,
-        advertise: advertised(arguments, node_listen)?,
+        advertise: advertised(arguments.advertise.as_ref(), node_listen, &arguments.database.postgres)?,
         peers: peers(arguments)?,
         kafka: arguments.kafka.settings(),
     })
@@ -50,12 +47,36 @@ fn peers(arguments: &Storage) -> anyhow::Result<BTreeSet<Region>> {
     Ok(peers)
 }
 
-fn advertised(arguments: &Storage, node_listen: SocketAddr) -> anyhow::Result<Advertise> {
-    if let Some(given) = &arguments.advertise {
+/// How clients are spoken to at `listen`; `None`: plain HTTP.
+pub fn tls(
+    listen: SocketAddr,
+    certificate: Option<&Path>,
+    key: Option<&Path>,
+    insecure: bool,
+) -> anyhow::Result<Option<TlsAcceptor>> {
+    if let (Some(certificate), Some(key)) = (certificate, key) {
+        return Ok(Some(acceptor(certificate, key)?));
+    }
+    if !insecure && !listen.ip().is_loopback() {
+        bail!(
+            "--listen {listen}: others than this machine are not served plain HTTP: give --tls-cert and --tls-key, or \
+             --insecure"
+        );
+    }
+    Ok(None)
+}
+
+/// Where the other nodes find what listens at `node_listen`.
+pub fn advertised(
+    given: Option<&arguments::Advertise>,
+    node_listen: SocketAddr,
+    postgres: &[String],
+) -> anyhow::Result<Advertise> {
+    if let Some(given) = given {
         return Ok(Advertise { host: given.host.clone(), port: given.port });
     }
     let host = match node_listen.ip() {
-        unspecified if unspecified.is_unspecified() => address_towards(&arguments.database.postgres)?,
+        unspecified if unspecified.is_unspecified() => address_towards(postgres)?,
         ip => ip,
     };
     Ok(Advertise { host: host.to_string(), port: None })

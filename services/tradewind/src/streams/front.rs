@@ -1,0 +1,139 @@
+//! What a node that runs functions answers: clients on its own port, and other nodes that were sent a request of Lambda.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tradewind_model::Region;
+use tradewind_rpc::{Answering, CallError, Question};
+use tradewind_storage::{Answered, Guard, Other, lambda};
+use tradewind_streams::{Node, Request};
+use tradewind_wire::http::is_lambda_path;
+use uuid::Uuid;
+
+use crate::store::Store;
+
+/// Beside DynamoDB.
+pub struct Beside {
+    pub node: Arc<Node<Store>>,
+    /// The process drains.
+    pub stop: CancellationToken,
+}
+
+impl Beside {
+    fn ready(&self) -> Answered {
+        let node = json!({ "name": self.node.member.name, "id": self.node.member.id });
+        let missing = if self.stop.is_cancelled() {
+            "this node is stopping"
+        } else if !self.node.holds_lease() {
+            "this node has no lease, and so runs nothing"
+        } else {
+            return json_answer(StatusCode::OK, &json!({ "status": "ready", "node": node }));
+        };
+        let body = json!({ "status": "not ready", "node": node, "missing": [missing] });
+        json_answer(StatusCode::SERVICE_UNAVAILABLE, &body)
+    }
+}
+
+impl Other for Beside {
+    fn guard(&self, path: &str) -> Option<Guard> {
+        match path {
+            "/health" | "/ready" => Some(Guard::Open),
+            path => is_lambda_path(path).then_some(Guard::Signed("lambda")),
+        }
+    }
+
+    fn answer<'a>(
+        &'a self,
+        head: &'a Parts,
+        body: Bytes,
+    ) -> Pin<Box<dyn Future<Output = Answered> + Send + 'a>> {
+        Box::pin(async move {
+            match head.uri.path() {
+                "/health" => json_answer(StatusCode::OK, &json!({ "status": "ok" })),
+                "/ready" => self.ready(),
+                path => {
+                    let query = head.uri.query().unwrap_or_default();
+                    handle(&self.node, head.method.as_str(), path, query, &head.headers, &body).await
+                }
+            }
+        })
+    }
+}
+
+/// Answers the other nodes of the region.
+pub struct Answers(pub Arc<Node<Store>>);
+
+impl tradewind_rpc::Node for Answers {
+    fn id(&self) -> Uuid {
+        self.0.member.id
+    }
+
+    fn answer(&self, question: Question, body: Bytes) -> Answering<'_> {
+        Box::pin(async move {
+            // Of partitions it owns none, and what another version asks was not done.
+            let asked = (question == Question::Lambda).then(|| lambda::decode_request(&body)).flatten();
+            let Some(asked) = asked else { return Err(CallError::Moved) };
+            let lambda::Asked { method, path, query, headers, body } = asked;
+            let answer = handle(&self.0, &method, &path, &query, &headers, &body).await;
+            Ok(lambda::encode_answer(&answer))
+        })
+    }
+}
+
+async fn handle(
+    node: &Node<Store>,
+    method: &str,
+    path: &str,
+    query: &str,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Answered {
+    let answer = node.streams.handle(Request { method, path, query, headers, body }).await;
+    let mut response = http::Response::new(answer.body);
+    *response.status_mut() = StatusCode::from_u16(answer.status).expect("Lambda's own statuses");
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().append(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+fn json_answer(status: StatusCode, body: &Value) -> Answered {
+    let mut response = http::Response::new(Bytes::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A node serves one region.
+pub struct OneRegion(pub tradewind_storage::Region<Store>);
+
+impl tradewind_storage::Regions<Store> for OneRegion {
+    fn find(&self, name: &str) -> Option<tradewind_storage::Region<Store>> {
+        (name == self.0.database.region().as_str()).then(|| self.0.clone())
+    }
+
+    fn first(&self) -> tradewind_storage::Region<Store> {
+        self.0.clone()
+    }
+}
+
+/// Which regions there are beside this one is known to the storage nodes: replicas are made there.
+pub struct OwnRegion(pub Region);
+
+impl tradewind_database::Regions for OwnRegion {
+    fn ensure(&self, region: Region) -> bool {
+        region == self.0
+    }
+
+    fn has_table(&self, _: Region, _: &str) -> bool {
+        false
+    }
+}
