@@ -12,7 +12,9 @@ use tokio::time::Instant;
 use tradewind_engine::{Document, Documents, Engine, Error};
 use tradewind_wire::ApiError;
 use tradewind_wire::request::Request;
+use uuid::Uuid;
 
+use crate::cluster::NodeId;
 use crate::control::{encode, unavailable};
 use crate::region::{Database, TABLES};
 use crate::table::document::TableDocument;
@@ -20,6 +22,8 @@ use crate::table::{Table, decode};
 
 /// How often the generation is asked for.
 const POLL: Duration = Duration::from_millis(250);
+/// How often the others are told what was taken of a table's throughput: it may be exceeded by what they serve in between.
+const SHARE: Duration = Duration::from_millis(100);
 /// A copy that was not looked at for so long is no answer: the node may have been frozen.
 const STALE: Duration = Duration::from_secs(1);
 
@@ -27,6 +31,22 @@ impl<E: Engine + Documents> Database<E> {
     /// What one node of several does all the time, until dropped: it follows the catalogue, and hands over partitions that
     /// have moved.
     pub async fn follow(self: Arc<Self>) {
+        futures_util::future::join(self.follow_catalogue(), self.share_throughput()).await;
+    }
+
+    /// A table's throughput is the region's, whichever nodes serve it.
+    async fn share_throughput(&self) {
+        let Some(throttle) = &self.shared.throttle else { return };
+        let by = NodeId(Uuid::new_v4());
+        loop {
+            tokio::time::sleep(SHARE).await;
+            if let Some(spent) = throttle.tell(by) {
+                self.shared.cluster.spend(spent).await;
+            }
+        }
+    }
+
+    async fn follow_catalogue(&self) {
         let mut changed = self.shared.cluster.changed();
         loop {
             if let Err(error) = self.refresh_catalogue().await {
@@ -121,6 +141,7 @@ impl<E: Engine + Documents> Database<E> {
         if let Some(throttle) = &self.shared.throttle {
             throttle.forget(lives());
         }
+        self.shared.engine.place(document.incarnation, &[]);
         self.counted.forget(document.incarnation);
         let mut shared = self.settings_shared.lock().expect("no panic while held");
         shared.retain(|(incarnation, _), _| *incarnation != document.incarnation);

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::partition::group::{Answer, Op};
 use crate::partition::state::State;
+pub use crate::throttle::Spent;
 
 /// A node for as long as its process lives: a node that was started again is another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -144,7 +145,7 @@ pub type Pending<'a, T> = BoxFuture<'a, T>;
 /// - The calls to other nodes end in bounded time, a few seconds at most, with [`ForwardError::Unknown`] where no answer
 ///   came. A dropped future does not take a call back.
 /// - The receiving side gives what arrives to `Database::serve_submit`, `serve_hold`, `serve_release`, `serve_inquiry`
-///   and `refresh_catalogue`, and sends back what they return. It may drop their futures when the sender is gone.
+///   `serve_spent` and `refresh_catalogue`, and sends back what they return. It may drop their futures when the sender is gone.
 pub trait Cluster: Send + Sync + 'static {
     /// Where the partition is to be owned, as far as this node knows. A process that owns nothing is never the seat.
     fn seat(&self, partition: PartitionId) -> Seat;
@@ -180,6 +181,10 @@ pub trait Cluster: Send + Sync + 'static {
         node: NodeId,
         inquiry: &'a Inquiry,
     ) -> Pending<'a, Result<Outcome, ForwardError>>;
+
+    /// Tells the other nodes what this one has taken from buckets of throughput. They hear it or not; the next word says it
+    /// again.
+    fn spend(&self, spent: Spent) -> Pending<'_, ()>;
 
     /// The catalogue has changed: returns when every live node has read it again, or after a bounded time.
     fn announce(&self) -> Pending<'_, ()>;
@@ -231,6 +236,10 @@ impl Cluster for Alone {
 
     fn inquire<'a>(&'a self, _: NodeId, _: &'a Inquiry) -> Pending<'a, Result<Outcome, ForwardError>> {
         nobody()
+    }
+
+    fn spend(&self, _: Spent) -> Pending<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 
     fn announce(&self) -> Pending<'_, ()> {

@@ -87,13 +87,24 @@ impl<E: Engine + Documents> Database<E> {
         if !self.keeps_house_for(NOBODYS) {
             return Ok(());
         }
+        let mut outcome = Ok(());
         for (name, revision, trash) in self.trash().await? {
-            for (space, prefix) in trash.prefixes() {
-                self.shared.engine.clear(space, &prefix).await.map_err(unavailable)?;
-            }
-            self.set(TRASH, &name, Some(revision), None).await?;
+            // One whose table cannot be written now keeps no other waiting.
+            outcome = self.clear_one(&name, revision, &trash).await.and(outcome);
         }
-        Ok(())
+        outcome
+    }
+
+    async fn clear_one(&self, name: &str, revision: u64, trash: &Trash) -> Result<(), ApiError> {
+        if let Some(table) = trash.of.and_then(|of| self.table_of(of)) {
+            // An owner that has not heard of the drop yet would still write rows of the index. When it answers this, it
+            // has decided by a document no older than the one here.
+            table.submit_to_all(|_| Op::Barrier).await?;
+        }
+        for (space, prefix) in trash.prefixes() {
+            self.shared.engine.clear(space, &prefix).await.map_err(unavailable)?;
+        }
+        self.set(TRASH, name, Some(revision), None).await
     }
 
     /// What is to be cleared. A table that still stands is being dropped, and its rows wait.
@@ -109,7 +120,13 @@ impl<E: Engine + Documents> Database<E> {
             let trash = serde_json::from_slice::<Trash>(&document.body).ok()?;
             // Of an evicted region's rows, those that only it had are still to be kept.
             let waits = |table| aside.contains(&table) || self.table_of(table).is_some();
-            (!trash.table.is_some_and(waits)).then_some((name, document.revision, trash))
+            // Once it is gone, no owner of it is left.
+            let is_going = |of| self.table_of(of).is_some_and(|table| table.is_gone());
+            (!trash.table.is_some_and(waits) && !trash.of.is_some_and(is_going)).then_some((
+                name,
+                document.revision,
+                trash,
+            ))
         });
         Ok(read.collect())
     }

@@ -145,7 +145,7 @@ impl<E: Engine + Documents> Database<E> {
             account,
             regions,
             data,
-            throttle: throttle.then(Throttle::default),
+            throttle: throttle.then(|| if alone { Throttle::default() } else { Throttle::shared() }),
             cluster,
             outlet: OnceLock::new(),
             alone,

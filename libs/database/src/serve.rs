@@ -1,31 +1,21 @@
 //! What other nodes of the region ask of this one, whatever the transport: see [`crate::cluster`].
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod holds;
+
+use std::sync::Arc;
 
 use tradewind_engine::{Documents, Engine};
 use tradewind_wire::ApiError;
 use tradewind_wire::error::CancellationReason;
-use uuid::Uuid;
 
+pub use self::holds::Holds;
 use crate::cluster::{
-    Address, Done, ForwardError, Forwarded, HOLD, Hold, Inquiry, Outcome, Release, RemoteHold,
+    Address, Done, ForwardError, Forwarded, HOLD, Hold, Inquiry, Outcome, Release, RemoteHold, Spent,
 };
-use crate::partition::held::Held;
 use crate::partition::owner::NotHeld;
 use crate::region::Database;
 use crate::requests::{self, Seen};
 use crate::table::Table;
-
-/// Partitions held for transactions of other nodes. One that was given up stays until the next comes.
-#[derive(Default)]
-pub struct Holds(Mutex<HashMap<Uuid, Held>>);
-
-impl Holds {
-    fn held(&self) -> MutexGuard<'_, HashMap<Uuid, Held>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl<E: Engine + Documents> Database<E> {
     /// Carries an operation out, once however often it comes.
@@ -52,16 +42,29 @@ impl<E: Engine + Documents> Database<E> {
         carried_out.await.unwrap_or_else(|error| Err(ForwardError::Unknown(error.to_string())))
     }
 
+    /// Holds a partition for a transaction that waits for it no longer than it may be held.
     pub async fn serve_hold(&self, hold: Hold) -> Result<RemoteHold, ForwardError> {
+        let given_up = || ForwardError::NotSent("the transaction has given its hold up".to_owned());
+        let ended = self.shared.holds.begin(hold.hold).ok_or_else(given_up)?;
+        tokio::select! {
+            held = tokio::time::timeout(HOLD, self.hold_for_another(hold)) => held.unwrap_or_else(|_| Err(given_up())),
+            _ = ended => Err(given_up()),
+        }
+    }
+
+    async fn hold_for_another(&self, hold: Hold) -> Result<RemoteHold, ForwardError> {
         let (table, position) = self.addressed(&hold.to).await?;
         let owner = table.own(position).await?;
         match owner.hold(hold.keys.clone(), hold.request, Some(HOLD)).await {
             Ok(held) => {
                 let remote = RemoteHold { state: held.state.clone(), revision: table.revision() };
-                let mut holds = self.shared.holds.held();
-                holds.retain(|_, held| !held.is_over());
-                holds.insert(hold.hold, held);
-                Ok(remote)
+                match self.shared.holds.stands(hold.hold, held) {
+                    None => Ok(remote),
+                    Some(held) => {
+                        held.release(Some(remote.state));
+                        Err(ForwardError::NotSent("the transaction has given its hold up".to_owned()))
+                    }
+                }
             }
             Err(NotHeld::Returned) => Err(ForwardError::Moved),
             Err(NotHeld::Conflict(met)) => {
@@ -74,11 +77,17 @@ impl<E: Engine + Documents> Database<E> {
         }
     }
 
-    /// A hold that has been given up is not known any more.
+    /// A hold that has been given up is not known any more; one that still waits is given up now.
     pub fn serve_release(&self, release: Release) {
-        let held = self.shared.holds.held().remove(&release.hold);
-        if let Some(held) = held {
+        if let Some(held) = self.shared.holds.end(release.hold) {
             held.release(release.state);
+        }
+    }
+
+    /// What another node has taken of throughput.
+    pub fn serve_spent(&self, spent: &Spent) {
+        if let Some(throttle) = &self.shared.throttle {
+            throttle.hear(spent, self.shared.clock.now_ms());
         }
     }
 

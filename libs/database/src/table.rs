@@ -56,6 +56,8 @@ pub(crate) enum Unowned {
 impl<E: Engine + Documents> Table<E> {
     pub(crate) fn new(document: TableDocument, revision: u64, shared: Arc<Shared<E>>) -> Table<E> {
         let slots = document.partitions.iter().map(|_| Slot::default()).collect();
+        let last_hashes: Vec<_> = document.partitions.iter().map(|range| (range.number, range.to)).collect();
+        shared.engine.place(document.incarnation, &last_hashes);
         let document = Arc::new(ArcSwap::from_pointee(document));
         Table { document, revision: AtomicU64::new(revision), slots, shared }
     }

@@ -1,21 +1,28 @@
 //! Throttling: token buckets of provisioned tables and indexes, and of on-demand ones with a maximum.
 //!
 //! A bucket holds up to 300 seconds of its rate. A request is admitted while its bucket is not empty and then pays what it
-//! really used, so a bucket may go into debt once. (Developer guide, "Burst and adaptive capacity".)
+//! really used, so a bucket may go into debt once. (Developer guide, "Burst and adaptive capacity".) Of several nodes each
+//! also pays what the others used (`spent.rs`).
+
+mod spent;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use serde::{Deserialize, Serialize};
 use tradewind_model::Incarnation;
 use tradewind_wire::ApiError;
 use tradewind_wire::error::{Code, ThrottlingReason};
 use tradewind_wire::response::item::Capacity as Used;
 
+use self::spent::Ledger;
+pub use self::spent::Spent;
+use crate::cluster::NodeId;
 use crate::table::document::{Capacity, Index, TableDocument};
 
 const BURST_S: f64 = 300.0;
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 enum Kind {
     Read,
     Write,
@@ -32,6 +39,8 @@ struct Bucket {
 pub struct Throttle {
     /// By the life of a table or index.
     buckets: Mutex<HashMap<(Incarnation, Kind), Bucket>>,
+    /// `None`: there are no others to tell.
+    ledger: Option<Mutex<Ledger>>,
 }
 
 /// What a request runs into where a bucket is empty.
@@ -43,6 +52,31 @@ struct Bound<'a> {
 }
 
 impl Throttle {
+    /// For one node of several, which is told what the others take, and tells them.
+    pub fn shared() -> Throttle {
+        Throttle { ledger: Some(Mutex::default()), ..Throttle::default() }
+    }
+
+    /// What this node has taken, for the others; nothing if they know it.
+    pub fn tell(&self, by: NodeId) -> Option<Spent> {
+        let sums = self.ledger.as_ref()?.lock().expect("no panic while held").tell();
+        (!sums.is_empty()).then_some(Spent { by, sums })
+    }
+
+    /// Takes what another node has taken.
+    pub fn hear(&self, spent: &Spent, now_ms: u64) {
+        let Some(ledger) = &self.ledger else { return };
+        let mut ledger = ledger.lock().expect("no panic while held");
+        ledger.forget_silent(now_ms);
+        let mut buckets = self.buckets.lock().expect("no panic while held");
+        for sum in spent.sums.iter().filter(|sum| sum.is_sound()) {
+            let units = ledger.hear(spent.by, sum, now_ms);
+            let bucket = buckets.entry((sum.of, sum.kind)).or_insert_with(|| full(sum.rate, now_ms));
+            bucket.refill(sum.rate, now_ms);
+            bucket.tokens -= units;
+        }
+    }
+
     /// Admits a read of the table, or of the index it names.
     pub fn admit_read(
         &self,
@@ -82,6 +116,11 @@ impl Throttle {
 
     /// Of tables and indexes that are no more.
     pub fn forget(&self, lives: impl Iterator<Item = Incarnation>) {
+        let lives: Vec<_> = lives.collect();
+        if let Some(ledger) = &self.ledger {
+            let mut ledger = ledger.lock().expect("no panic while held");
+            lives.iter().for_each(|life| ledger.forget(*life));
+        }
         let mut buckets = self.buckets.lock().expect("no panic while held");
         for life in lives {
             buckets.remove(&(life, Kind::Read));
@@ -99,6 +138,9 @@ impl Throttle {
 
     fn take(&self, bound: &Bound<'_>, kind: Kind, units: f64, now_ms: u64) {
         let Some(rate) = rate(&bound.capacity, kind).filter(|_| units > 0.0) else { return };
+        if let Some(ledger) = &self.ledger {
+            ledger.lock().expect("no panic while held").take(bound.id, kind, rate, units);
+        }
         let mut buckets = self.buckets.lock().expect("no panic while held");
         let bucket = buckets.entry((bound.id, kind)).or_insert_with(|| full(rate, now_ms));
         bucket.refill(rate, now_ms);
@@ -179,6 +221,27 @@ fn throttled(bound: &Bound<'_>, kind: Kind, table_arn: &str) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whichever node serves, the region's buckets pay.
+    #[test]
+    fn what_one_node_takes_is_gone_at_the_others() {
+        let (here, there) = (Throttle::shared(), Throttle::shared());
+        let (by, of) = (NodeId(uuid::Uuid::from_u128(1)), Incarnation(uuid::Uuid::from_u128(2)));
+        let capacity = Capacity {
+            provisioned: crate::table::document::Throughput { write: 5, ..Default::default() },
+            ..Capacity::default()
+        };
+        let bound = Bound { id: of, capacity, index: None };
+        here.take(&bound, Kind::Write, 1499.0, 0);
+        assert!(there.admit(&bound, Kind::Write, "arn", 0).is_ok());
+        there.hear(&here.tell(by).expect("there is news"), 0);
+        assert!(there.admit(&bound, Kind::Write, "arn", 0).is_ok(), "one unit is left");
+        here.take(&bound, Kind::Write, 1.0, 0);
+        there.hear(&here.tell(by).expect("there is news"), 0);
+        let refused = there.admit(&bound, Kind::Write, "arn", 0).expect_err("all is spent");
+        assert_eq!(refused.code, Code::ProvisionedThroughputExceeded);
+        assert!(there.admit(&bound, Kind::Write, "arn", 1000).is_ok(), "it fills again");
+    }
 
     #[test]
     fn a_bucket_keeps_300_seconds_and_no_more() {

@@ -181,7 +181,8 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Tells which hashes lie in which partition of a table: partition numbers with their last hash, ascending. In
     /// [`Space::Items`] keys are the incarnation and eight bytes of hash before all else. Nobody has to call it; an engine
-    /// over several databases that was told asks one of them for an item, and all of them otherwise.
+    /// over several databases that was told asks one of them for an item, and all of them otherwise. An empty list: the table
+    /// is gone, and nothing needs to be remembered of it.
     fn place(&self, _incarnation: Incarnation, _last_hashes: &[(u32, u64)]) {}
 
     /// Removes every row whose key begins with `prefix` (a dropped table or index). Not atomic: readers may see a part;

@@ -14,6 +14,7 @@ pub enum Question {
     Inquire,
     Announce,
     Lambda,
+    Spend,
 }
 
 /// Why there is no answer: cut by what the caller may do next.

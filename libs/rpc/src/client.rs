@@ -129,5 +129,6 @@ async fn ask(
         Question::Inquire => client.inquire(call).await,
         Question::Announce => client.announce(call).await,
         Question::Lambda => client.lambda(call).await,
+        Question::Spend => client.spend(call).await,
     }
 }

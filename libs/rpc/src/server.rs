@@ -115,4 +115,8 @@ impl Protocol for Answers {
     async fn lambda(&self, call: Request<Call>) -> Result<Response<Reply>, Status> {
         self.answer(Question::Lambda, call).await
     }
+
+    async fn spend(&self, call: Request<Call>) -> Result<Response<Reply>, Status> {
+        self.answer(Question::Spend, call).await
+    }
 }

@@ -84,9 +84,14 @@ async fn nodes_of_one_authority_answer_each_other() {
     let (mine, yours) = (Authority::of(&disk).await.unwrap(), Authority::of(&disk).await.unwrap());
     let running = start(&yours.issue().unwrap()).await;
     let nodes = Nodes::new(&mine.issue().unwrap(), Handle::current());
-    for question in
-        [Question::Submit, Question::Hold, Question::Release, Question::Inquire, Question::Announce]
-    {
+    for question in [
+        Question::Submit,
+        Question::Hold,
+        Question::Release,
+        Question::Inquire,
+        Question::Announce,
+        Question::Spend,
+    ] {
         let body = Bytes::from_static(b"x");
         let answer = nodes.ask(running.node.id, &running.address, question, body, LONG).await.unwrap();
         assert_eq!(answer, format!("{question:?} x"));

@@ -23,6 +23,9 @@ const LEFT: &str = "left";
 pub(crate) struct Trash {
     /// Set for a table, whose rows all begin with it.
     pub table: Option<Incarnation>,
+    /// The table that stands, where only indexes of it were dropped.
+    #[serde(default)]
+    pub of: Option<Incarnation>,
     pub indexes: Vec<Incarnation>,
 }
 
@@ -118,6 +121,7 @@ impl<E: Engine + Documents> Database<E> {
         let id = document.incarnation.to_string();
         let trash = Trash {
             table: Some(document.incarnation),
+            of: None,
             indexes: document.indexes.iter().map(|index| index.id).collect(),
         };
         let trash = serde_json::to_vec(&trash).expect("plain data");

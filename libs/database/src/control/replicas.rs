@@ -223,7 +223,7 @@ impl<E: Engine + Documents> Database<E> {
                 "two regions have defined this index; the newer definition stands, and it is rebuilt here"
             );
         }
-        self.discard_indexes(&merged.discarded).await?;
+        self.discard_indexes(ours.incarnation, &merged.discarded).await?;
         let table = self.existing(&theirs.name)?;
         for left in ours.replicas.keys().filter(|region| !known.replicas.contains_key(region)) {
             table.submit_to_all(|_| Op::Leave(*left)).await?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tradewind_engine::{Documents, Engine};
+use tradewind_model::Incarnation;
 use tradewind_wire::ApiError;
 use tradewind_wire::error::Code;
 use tradewind_wire::request::table::{
@@ -42,7 +43,7 @@ impl<E: Engine + Documents> Database<E> {
         let removed = removed_indexes(&document, &request);
         let now_ms = self.shared.clock.now_ms();
         let updated = self.change_alone(&name, |document| apply_update(document, &request, now_ms)).await?;
-        self.discard_indexes(&removed).await?;
+        self.discard_indexes(document.incarnation, &removed).await?;
         if request.replicas.is_empty() {
             Ok(updated)
         } else {
@@ -127,9 +128,9 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     /// Their rows go in the background.
-    pub(super) async fn discard_indexes(&self, removed: &[Index]) -> Result<(), ApiError> {
+    pub(super) async fn discard_indexes(&self, of: Incarnation, removed: &[Index]) -> Result<(), ApiError> {
         for index in removed {
-            let trash = Trash { table: None, indexes: vec![index.id] };
+            let trash = Trash { table: None, of: Some(of), indexes: vec![index.id] };
             let body = serde_json::to_vec(&trash).expect("plain data");
             self.put(TRASH, &index.id.to_string(), &body).await?;
         }

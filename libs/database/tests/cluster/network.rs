@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tradewind_database::cluster::{
     Cluster, Done, ForwardError, Forwarded, Hold, Inquiry, NodeId, Outcome, Pending, Release, RemoteHold,
-    Seat,
+    Seat, Spent,
 };
 use tradewind_database::{Database, Parts, Regions, Settings};
 use tradewind_engine::memory::{MemoryDisk, MemoryEngine};
@@ -59,6 +59,11 @@ impl Network {
     /// The fates of the next operations that are forwarded; later ones arrive.
     pub fn plan(&self, fates: impl IntoIterator<Item = Fate>) {
         self.fates.lock().unwrap().extend(fates);
+    }
+
+    /// What was planned and has not come to pass does not.
+    pub fn forget_plan(&self) {
+        self.fates.lock().unwrap().clear();
     }
 
     fn fate(&self) -> Fate {
@@ -242,6 +247,13 @@ impl Cluster for Link {
         Box::pin(self.call(node, Fate::Arrives, async move {
             over_the_wire(&to.database().serve_inquiry(inquiry).await)
         }))
+    }
+
+    fn spend(&self, spent: Spent) -> Pending<'_, ()> {
+        for node in self.network.nodes.iter().filter(|node| node.id != self.me.id && !node.is_dead()) {
+            node.database().serve_spent(&over_the_wire(&spent));
+        }
+        Box::pin(std::future::ready(()))
     }
 
     fn announce(&self) -> Pending<'_, ()> {

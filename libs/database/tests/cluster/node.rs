@@ -1,14 +1,15 @@
 //! A node of a region in one process: its database over the shared disk, behind a gate that freezes and kills it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 use tradewind_engine::memory::MemoryEngine;
 use tradewind_engine::{Batch, Document, Documents, Engine, Error, Opened, Space};
-use tradewind_model::{PartitionId, Sequence};
+use tradewind_model::{Incarnation, PartitionId, Sequence};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Life {
@@ -23,11 +24,23 @@ pub enum Life {
 pub struct Gate {
     inner: MemoryEngine,
     life: watch::Receiver<Life>,
+    /// While set, the node does not learn of what others change in the catalogue.
+    deaf: watch::Sender<bool>,
+    /// What the engine was told of tables: the last hash of each partition.
+    placed: Mutex<BTreeMap<Incarnation, Vec<(u32, u64)>>>,
 }
 
 impl Gate {
     pub fn new(inner: MemoryEngine, life: watch::Receiver<Life>) -> Gate {
-        Gate { inner, life }
+        Gate { inner, life, deaf: watch::Sender::new(false), placed: Mutex::default() }
+    }
+
+    pub fn set_deaf(&self, deaf: bool) {
+        self.deaf.send_replace(deaf);
+    }
+
+    pub fn placed(&self, table: Incarnation) -> Option<Vec<(u32, u64)>> {
+        self.placed.lock().unwrap().get(&table).cloned()
     }
 
     async fn pass(&self) {
@@ -105,6 +118,14 @@ impl Engine for Gate {
         self.inner.trim(before_ms).await
     }
 
+    fn place(&self, incarnation: Incarnation, last_hashes: &[(u32, u64)]) {
+        let mut placed = self.placed.lock().unwrap();
+        match last_hashes {
+            [] => _ = placed.remove(&incarnation),
+            told => _ = placed.insert(incarnation, told.to_vec()),
+        }
+    }
+
     async fn clear(&self, space: Space, prefix: &[u8]) -> Result<(), Error> {
         self.pass().await;
         self.inner.clear(space, prefix).await
@@ -135,6 +156,8 @@ impl Documents for Gate {
 
     async fn generation(&self, collection: &str) -> Result<u64, Error> {
         self.pass().await;
+        let mut deaf = self.deaf.subscribe();
+        deaf.wait_for(|deaf| !deaf).await.expect("the gate has the other end");
         self.inner.generation(collection).await
     }
 }

@@ -37,7 +37,6 @@ async fn balances(store: &Store) -> Vec<i64> {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "known to fail: a transaction is answered ServiceUnavailable too often under lost calls; open in issue 5"]
 async fn transactions_over_nodes_are_all_or_nothing() {
     let region = three().await;
     create(&region.stores[0], "orders", 16, true).await.unwrap();
@@ -48,20 +47,47 @@ async fn transactions_over_nodes_are_all_or_nothing() {
         let fates = [Fate::Arrives, Fate::RequestLost, Fate::AnswerLost, Fate::Late];
         region.network.plan([fates[at as usize % 4], Fate::Arrives, fates[at as usize / 4 % 4]]);
         let store = &region.stores[at as usize % 3];
-        // A hold whose end was lost is met for a second.
+        // A hold whose end was lost is met for a second, and no longer.
         let mut met = 0;
         while let Err(error) =
             transfer(store, at % ACCOUNTS, (at + 1) % ACCOUNTS, &format!("token-{at}")).await
         {
-            assert!(matches!(error.code, Code::TransactionCanceled | Code::ServiceUnavailable), "{error:?}");
+            assert_eq!(error.code, Code::TransactionCanceled, "{error:?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
             met += 1;
-            assert!(met < 50, "{error:?}");
+            assert!(met < 25, "{error:?}");
         }
     }
     let balances = balances(&region.stores[1]).await;
     assert_eq!(balances, vec![100; ACCOUNTS as usize], "each transfer was done once, both halves of it");
     assert_eq!(gapless(&region.stores[2], "orders").await.len() as u64, ACCOUNTS + 120);
+}
+
+/// Every answer of an owner is lost for a while: what the transaction does not know to hold is not held for long, and the
+/// holds it gave up waiting for do not queue up before the one it waits for.
+#[tokio::test(start_paused = true)]
+async fn holds_that_were_given_up_hold_nothing() {
+    let region = three().await;
+    create(&region.stores[0], "orders", 16, true).await.unwrap();
+    for account in 0..ACCOUNTS {
+        put(&region.stores[0], &format!("account-{account}"), 100).await.unwrap();
+    }
+    for at in 0..18u64 {
+        // The hold is there and nobody knows of it, nor does its end arrive; so a second time, and a third is late.
+        let lost = [Fate::AnswerLost, Fate::RequestLost];
+        region.network.plan([lost, lost, [Fate::Late, Fate::Late]].concat());
+        let (from, to) = (at % ACCOUNTS, (at + 1) % ACCOUNTS);
+        let store = &region.stores[at as usize % 3];
+        let begun = tokio::time::Instant::now();
+        let transferred = transfer(store, from, to, &format!("token-{at}")).await;
+        transferred.expect("it waits for its own lost holds, and meets nobody else");
+        assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+        region.network.forget_plan();
+        // What is late, or was not released, has passed.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    assert_eq!(balances(&region.stores[1]).await, vec![100; ACCOUNTS as usize]);
+    assert_eq!(gapless(&region.stores[2], "orders").await.len() as u64, ACCOUNTS + 36);
 }
 
 /// The coordinator dies at any moment, or an owner does: the sum stays, and the partitions go on.

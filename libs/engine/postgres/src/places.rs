@@ -106,6 +106,11 @@ impl Places {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         let mut by_hash: Vec<_> = last_hashes.iter().map(|(number, last)| (*last, *number)).collect();
         by_hash.sort_unstable();
+        if by_hash.is_empty() {
+            // Where its partitions lie can be read again.
+            tables.remove(&incarnation);
+            return;
+        }
         tables.entry(incarnation).or_default().last_hashes = by_hash;
     }
 

@@ -30,6 +30,10 @@ impl<E: Engine + Documents> Answers<E> {
                 Ok(Bytes::new())
             }
             Question::Inquire => sent(self.database.serve_inquiry(decode(body).map_err(unread)?).await),
+            Question::Spend => {
+                self.database.serve_spent(&decode(body).map_err(unread)?);
+                Ok(Bytes::new())
+            }
             Question::Announce => {
                 self.roster.suspect();
                 if let Err(error) = self.database.refresh_catalogue().await {

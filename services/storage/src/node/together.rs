@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tradewind_database::cluster::{
     Cluster, Done, ForwardError, Forwarded, Hold, Inquiry, NodeId, Outcome, Pending, Release, RemoteHold,
-    Seat,
+    Seat, Spent,
 };
 use tradewind_model::PartitionId;
 use tradewind_rpc::{CallError, Nodes, Question};
@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SUBMIT: Duration = Duration::from_secs(6);
 const HOLD: Duration = Duration::from_secs(3);
 const INQUIRE: Duration = Duration::from_secs(3);
+/// A node that is away keeps the others from hearing no longer than this.
+const SPEND: Duration = Duration::from_millis(500);
 const RELEASE: Duration = Duration::from_secs(1);
 /// A control operation waits so long at most for nodes that do not look.
 const ANNOUNCE: Duration = Duration::from_millis(1500);
@@ -137,6 +139,18 @@ impl Cluster for Together {
         inquiry: &'a Inquiry,
     ) -> Pending<'a, Result<Outcome, ForwardError>> {
         Box::pin(self.ask(node, Question::Inquire, inquiry, INQUIRE))
+    }
+
+    fn spend(&self, spent: Spent) -> Pending<'_, ()> {
+        let Ok(body) = encode(&spent) else { return Box::pin(std::future::ready(())) };
+        let told = self.roster.others().into_iter().map(move |node| {
+            let body = body.clone();
+            async move {
+                // Who does not hear it hears the next word.
+                let _ = self.nodes.ask(node.id.0, &node.address, Question::Spend, body, SPEND).await;
+            }
+        });
+        Box::pin(async move { _ = join_all(told).await })
     }
 
     fn announce(&self) -> Pending<'_, ()> {
