@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -26,6 +27,8 @@ const POLL: Duration = Duration::from_millis(250);
 const SHARE: Duration = Duration::from_millis(100);
 /// A copy that was not looked at for so long is no answer: the node may have been frozen.
 const STALE: Duration = Duration::from_secs(1);
+/// An eventual read does not wait longer for the catalogue.
+const EVENTUAL: Duration = Duration::from_millis(500);
 
 impl<E: Engine + Documents> Database<E> {
     /// What one node of several does all the time, until dropped: it follows the catalogue, and hands over partitions that
@@ -73,6 +76,12 @@ impl<E: Engine + Documents> Database<E> {
 
     /// Reads the catalogue again, if it has changed since it was read last.
     pub async fn refresh_catalogue(&self) -> Result<(), Error> {
+        let read = self.read_catalogue().await;
+        self.catalogue_is_away.store(read.is_err(), Ordering::Relaxed);
+        read
+    }
+
+    async fn read_catalogue(&self) -> Result<(), Error> {
         let mut followed = self.followed.lock().await;
         let looked_at = Instant::now();
         let generation = self.shared.engine.generation(TABLES).await?;
@@ -192,10 +201,28 @@ impl<E: Engine + Documents> Database<E> {
             looked_at.is_some_and(|at| at.elapsed() < STALE)
         };
         let known = || tables_of(request).into_iter().all(|name| self.table(name).is_some());
-        match fresh && known() {
-            true => Ok(()),
-            false => self.refresh_catalogue().await.map_err(unavailable),
+        match known() {
+            true if fresh => Ok(()),
+            // It is answered from where there is an answer, as if it had come before the catalogue went away.
+            true if is_eventual(request) => {
+                if !self.catalogue_is_away.load(Ordering::Relaxed) {
+                    let _ = tokio::time::timeout(EVENTUAL, self.refresh_catalogue()).await;
+                }
+                Ok(())
+            }
+            _ => self.refresh_catalogue().await.map_err(unavailable),
         }
+    }
+}
+
+/// Whether the request asks for no more than what was true a moment ago.
+fn is_eventual(request: &Request) -> bool {
+    match request {
+        Request::GetItem(request) => !request.consistent,
+        Request::Query(request) => !request.consistent,
+        Request::Scan(request) => !request.consistent,
+        Request::BatchGetItem(request) => request.tables.iter().all(|gets| !gets.consistent),
+        _ => false,
     }
 }
 
@@ -208,6 +235,9 @@ fn tables_of(request: &Request) -> Vec<&str> {
         Request::DeleteItem(request) => vec![&request.table.name],
         Request::Query(request) => vec![&request.table.name],
         Request::Scan(request) => vec![&request.table.name],
+        Request::BatchGetItem(request) => {
+            request.tables.iter().map(|gets| gets.table.name.as_str()).collect()
+        }
         Request::BatchWriteItem(request) => {
             request.tables.iter().map(|(table, _)| table.name.as_str()).collect()
         }

@@ -82,11 +82,13 @@ impl<E: Engine + Documents> Database<E> {
         if keys.start >= keys.end {
             return Ok(page);
         }
-        self.shared
-            .engine
-            .range(space, keys, request.reverse, |_, value| page.take(request, value, fetches))
-            .await
-            .map_err(|error| explain(&error))?;
+        let (engine, reverse) = (&self.shared.engine, request.reverse);
+        let take = |_: &[u8], value: &[u8]| page.take(request, value, fetches);
+        let read = match request.consistent {
+            true => engine.range(space, keys, reverse, take).await,
+            false => engine.range_eventual(space, keys, reverse, take).await,
+        };
+        read.map_err(|error| explain(&error))?;
         Ok(page)
     }
 
@@ -104,7 +106,11 @@ impl<E: Engine + Documents> Database<E> {
         for row in &rows.items {
             let Ok(key) = item::key_of_item(request.table, row.as_ref()) else { continue };
             page.scanned += 1;
-            let stored = self.rows(&[&key.stored(request.table.incarnation)]).await?.pop().flatten();
+            let stored = self
+                .rows_as(request.consistent, &[&key.stored(request.table.incarnation)])
+                .await?
+                .pop()
+                .flatten();
             let Some(item) = stored.as_deref().and_then(StoredItem::item_of) else { continue };
             used.read += capacity::read_units(item.size(), reading);
             fetched += item.size();

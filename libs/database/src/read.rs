@@ -29,7 +29,7 @@ impl<E: Engine + Documents> Database<E> {
         key_paths::check_projection(&table, request.projection.as_ref())?;
         self.admit_read(&table, None)?;
         let stored = key.stored(table.incarnation);
-        let row = self.rows(&[&stored]).await?.pop().flatten();
+        let row = self.rows_as(request.consistent, &[&stored]).await?.pop().flatten();
         let item = row.as_deref().and_then(StoredItem::item_of);
         let read = capacity::read_units(item.map_or(0, |item| item.size()), Reading::of(request.consistent));
         self.charge(&table, || Capacity { read, ..Capacity::default() });
@@ -78,7 +78,7 @@ impl<E: Engine + Documents> Database<E> {
     ) -> Result<(Vec<Item>, Vec<Item>), ApiError> {
         let stored: Vec<_> = keys.iter().map(|key| key.stored(table.incarnation)).collect();
         let refs: Vec<&[u8]> = stored.iter().map(|key| &key[..]).collect();
-        let rows = self.rows(&refs).await?;
+        let rows = self.rows_as(gets.consistent, &refs).await?;
         let (mut items, mut unprocessed) = (Vec::new(), Vec::new());
         for (row, asked) in rows.iter().zip(&gets.keys) {
             let item = row.as_deref().and_then(StoredItem::item_of);
@@ -132,6 +132,21 @@ impl<E: Engine + Documents> Database<E> {
             output.items.push(item.map(|item| project(item, get.projection.as_ref())));
         }
         Ok(output)
+    }
+
+    /// The committed rows of `keys`: as they are now, or, where that is not asked for, as they were a moment ago.
+    pub(crate) async fn rows_as(
+        &self,
+        consistent: bool,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Option<Bytes>>, ApiError> {
+        match consistent {
+            true => self.rows(keys).await,
+            false => {
+                let read = self.shared.engine.read_eventual(Space::Items, keys).await;
+                read.map_err(|error| explain(&error))
+            }
+        }
     }
 
     /// The committed rows of `keys`, from one state.

@@ -1,6 +1,7 @@
 //! One region's database: its tables by name, and everything they share.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
@@ -95,6 +96,7 @@ pub struct Database<E> {
     pub(crate) followed: tokio::sync::Mutex<Option<u64>>,
     /// When the catalogue was looked at last.
     pub(crate) looked_at: Mutex<Option<Instant>>,
+    pub(crate) catalogue_is_away: AtomicBool,
     /// Of deletions by TTL.
     pub pace: Pace,
     /// Held while the catalogue changes, so that its copy in memory follows it in order.
@@ -158,6 +160,7 @@ impl<E: Engine + Documents> Database<E> {
             tables: ArcSwap::default(),
             followed: tokio::sync::Mutex::default(),
             looked_at: Mutex::new(None),
+            catalogue_is_away: AtomicBool::new(false),
             pace: Pace::default(),
             control: tokio::sync::Mutex::new(()),
             generation: watch::Sender::new(0),

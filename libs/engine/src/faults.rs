@@ -155,6 +155,10 @@ impl<E: Engine> Engine for Faulty<E> {
         self.inner.range(space, keys, reverse, visit).await
     }
 
+    async fn troubles(&self) -> Vec<String> {
+        self.inner.troubles().await
+    }
+
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), Error>> + Send {
         inject(self.faults.next(|plan| &mut plan.commits), move || self.inner.commit(batch))
     }

@@ -159,6 +159,32 @@ pub trait Engine: Send + Sync + 'static {
         visit: impl FnMut(&[u8], &[u8]) -> bool + Send,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// As [`Engine::read`], for who does not mind what was true up to a second ago: not all values need be of one state, and
+    /// an older state may follow a newer one. It may go on, and then show what is older, while nothing can be written.
+    fn read_eventual(
+        &self,
+        space: Space,
+        keys: &[&[u8]],
+    ) -> impl Future<Output = Result<Vec<Option<Bytes>>, Error>> + Send {
+        self.read(space, keys)
+    }
+
+    /// As [`Engine::range`], with the freedoms of [`Engine::read_eventual`].
+    fn range_eventual(
+        &self,
+        space: Space,
+        keys: Range<&[u8]>,
+        reverse: bool,
+        visit: impl FnMut(&[u8], &[u8]) -> bool + Send,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        self.range(space, keys, reverse, visit)
+    }
+
+    /// What keeps it from serving now, in a line for people each; answers in a few seconds at most.
+    fn troubles(&self) -> impl Future<Output = Vec<String>> + Send {
+        std::future::ready(Vec::new())
+    }
+
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Committed changes with sequences greater than `after`, ascending; stops at `limit` changes, or earlier once at

@@ -40,7 +40,7 @@ pub use visitor::visit;
 use self::answers::Answers;
 use self::beside::Beside;
 use self::functions::Functions;
-use self::health::{Health, Report};
+use self::health::{Health, Report, Troubles};
 use self::publish::Publishing;
 use self::roster::Roster;
 use self::together::{Together, tell_all};
@@ -266,7 +266,15 @@ impl<E: Engine + Documents + Members> Node<E> {
 
     fn health(&self, stop: &CancellationToken, publishing: Option<Arc<Publishing<E>>>) -> Health {
         let publishing = publishing.map(|publishing| Box::new(move || publishing.report()) as Report);
-        Health { roster: self.roster.clone(), stop: stop.clone(), publishing }
+        Health { roster: self.roster.clone(), stop: stop.clone(), troubles: self.troubles(), publishing }
+    }
+
+    fn troubles(&self) -> Troubles {
+        let engine = self.engine.clone();
+        Box::new(move || {
+            let engine = engine.clone();
+            Box::pin(async move { engine.troubles().await })
+        })
     }
 
     fn front(

@@ -35,7 +35,12 @@ async fn run_in(arguments: Storage, runtimes: Runtimes) -> anyhow::Result<()> {
     let profiles = profiles(&arguments)?;
     let clock = Arc::new(SystemClock::new(true));
     let name = settings.name.clone().unwrap_or_else(|| settings.advertise.host.clone());
-    let opened = stop.run_until_cancelled(store::open(&arguments.database, &name, clock.clone()));
+    let opened = stop.run_until_cancelled(store::open_with(
+        &arguments.database,
+        &arguments.postgres_replica,
+        &name,
+        clock.clone(),
+    ));
     let Some(engine) = opened.await else { return Ok(()) };
     let engine = Arc::new(engine?);
     bring_credentials(&engine, &profiles, clock.now_ms()).await?;

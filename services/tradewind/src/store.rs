@@ -13,15 +13,29 @@ pub type Store = Several;
 /// Opens the region's store, whose schemas are brought up to date first. `name` is what PostgreSQL's own views call this
 /// process.
 pub async fn open(database: &Database, name: &str, clock: Arc<dyn Clock>) -> anyhow::Result<Store> {
+    open_with(database, &[], name, clock).await
+}
+
+/// The same, with standbys that eventual reads may use.
+pub async fn open_with(
+    database: &Database,
+    standbys: &[String],
+    name: &str,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Store> {
     let password = password(database)?;
     check("--postgres", &database.postgres)?;
-    let settings = database.postgres.iter().map(|url| {
+    check("--postgres-replica", standbys)?;
+    let settings = |url: &String| {
         let mut settings = Settings::new(with_password(url, password.as_deref()));
         settings.root_certificates = database.postgres_ca.clone();
         settings.name = name.to_owned();
         settings
-    });
-    Several::open(settings.collect(), Arc::new(move || clock.now_ms())).await.context("--postgres")
+    };
+    let primaries = database.postgres.iter().map(settings).collect();
+    let standbys: Vec<_> = standbys.iter().map(settings).collect();
+    let store = Several::open(primaries, Arc::new(move || clock.now_ms())).await.context("--postgres")?;
+    store.with_standbys(&standbys).context("--postgres-replica")
 }
 
 /// Said without the text itself, which may hold a password.

@@ -304,8 +304,28 @@ async fn settle(database: Arc<Database>, prepared: Prepared, partitions: Vec<Par
     Done::Free(partitions)
 }
 
-/// One transaction. The session is given up unless it is certainly fit for the next.
+/// One transaction, and what it says of the database.
 async fn transact(
+    database: &Database,
+    slot: &mut Slot,
+    fences: &Fences,
+    batches: &[&Batch],
+    end: &[String],
+) -> Result<(), Failure> {
+    let outcome = attempt(database, slot, fences, batches, end).await;
+    match &outcome {
+        Ok(()) | Err(Failure::Stale(_)) => database.trouble.note(None),
+        Err(Failure::Refused(error) | Failure::Passing(error)) => {
+            database.trouble.note(Some(error.to_string()));
+        }
+        Err(Failure::Unknown(reason)) => database.trouble.note(Some(reason.clone())),
+        Err(Failure::NoPiece) => (),
+    }
+    outcome
+}
+
+/// The session is given up unless it is certainly fit for the next.
+async fn attempt(
     database: &Database,
     slot: &mut Slot,
     fences: &Fences,

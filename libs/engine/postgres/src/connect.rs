@@ -43,9 +43,19 @@ pub struct Connector {
 
 impl Connector {
     pub fn new(url: &str, settings: &Settings) -> Result<Connector, OpenError> {
+        Connector::to(url, settings, TargetSessionAttrs::ReadWrite)
+    }
+
+    /// To servers that need not take writes.
+    pub fn to_any(url: &str, settings: &Settings) -> Result<Connector, OpenError> {
+        Connector::to(url, settings, TargetSessionAttrs::Any)
+    }
+
+    fn to(url: &str, settings: &Settings, wanted: TargetSessionAttrs) -> Result<Connector, OpenError> {
         let (url, verify) = without_verification(url);
         let config = Config::from_str(&url).map_err(|e| OpenError::BadUrl(crate::error::reason(&e)))?;
-        let hosts = hosts_of(&config, settings);
+        let mut hosts = hosts_of(&config, settings);
+        hosts.iter_mut().for_each(|host| _ = host.target_session_attrs(wanted));
         if hosts.is_empty() {
             return Err(OpenError::BadUrl("it names no host".to_owned()));
         }
@@ -197,7 +207,6 @@ fn copy_rest(from: &Config, to: &mut Config, settings: &Settings) {
     to.tcp_user_timeout(Duration::from_secs(10));
     to.keepalives_idle(Duration::from_secs(5));
     to.keepalives_interval(Duration::from_secs(2));
-    to.target_session_attrs(TargetSessionAttrs::ReadWrite);
 }
 
 /// Refuses servers that would lose what they acknowledged, or could not keep any text.

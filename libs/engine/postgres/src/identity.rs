@@ -21,13 +21,13 @@ const LOCK: &str = "SELECT pg_advisory_lock(7265610003)";
 const PREPARED: u32 = 16;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Identity {
-    region: Uuid,
-    number: usize,
+pub struct Identity {
+    pub region: Uuid,
+    pub number: usize,
 }
 
-/// The databases in the order of their numbers, new ones at the end.
-pub async fn ordered(mut engines: Vec<PostgresEngine>) -> Result<Vec<PostgresEngine>, OpenError> {
+/// The region, and its databases in the order of their numbers, new ones at the end.
+pub async fn ordered(mut engines: Vec<PostgresEngine>) -> Result<(Uuid, Vec<PostgresEngine>), OpenError> {
     check_settings(&engines).await?;
     let first = find_first(&engines).await?;
     engines.swap(0, first);
@@ -50,7 +50,7 @@ pub async fn ordered(mut engines: Vec<PostgresEngine>) -> Result<Vec<PostgresEng
     }
     numbered.sort_by_key(|(number, _)| *number);
     check_complete(&numbered).await?;
-    Ok(numbered.into_iter().map(|(_, engine)| engine).collect())
+    Ok((region.region, numbered.into_iter().map(|(_, engine)| engine).collect()))
 }
 
 /// The database with the catalogue: number 0, or one that has documents already, or the first.
@@ -68,13 +68,18 @@ async fn find_first(engines: &[PostgresEngine]) -> Result<usize, OpenError> {
 
 async fn identity(engine: &PostgresEngine) -> Result<Option<Identity>, OpenError> {
     let session = engine.database.primary.session().await?;
-    let row = session.query_opt("SELECT region::text, number FROM identity", &[]).await?;
+    Ok(of(&session).await?)
+}
+
+/// What a server says of itself; a standby what its primary does.
+pub async fn of(client: &tokio_postgres::Client) -> Result<Option<Identity>, tokio_postgres::Error> {
+    let row = client.query_opt("SELECT region::text, number FROM identity", &[]).await?;
     let decode = |row: tokio_postgres::Row| {
         let region: &str = row.try_get(0)?;
         let number = usize::try_from(row.try_get::<_, i32>(1)?).unwrap_or(usize::MAX);
         Ok::<_, tokio_postgres::Error>(Identity { region: region.parse().unwrap_or_default(), number })
     };
-    Ok(row.map(decode).transpose()?)
+    row.map(decode).transpose()
 }
 
 async fn has_documents(engine: &PostgresEngine) -> Result<bool, OpenError> {

@@ -36,6 +36,7 @@ mod recovery;
 mod settings;
 mod several;
 mod source;
+mod standby;
 mod statements;
 mod takeover;
 #[cfg(feature = "testing")]
@@ -66,12 +67,16 @@ pub use several::Several;
 use branch::Branch;
 use committer::{Committer, Request};
 use connect::{Connector, check_server};
-use database::Database;
+use database::{Database, Trouble};
 use error::refused;
 use group::{Waiting, bytes_of, contradiction};
 use log::{Log, hour_of};
 use members::assert_text;
 use source::Source;
+use standby::Standbys;
+
+/// A database that does not answer in this time is said to be in trouble.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// An engine on one database.
 pub struct PostgresEngine {
@@ -88,7 +93,14 @@ impl PostgresEngine {
         migrate::migrate(&first.client).await?;
         drop(first);
         let primary = Arc::new(Source::new(connector, &settings));
-        let database = Arc::new(Database { settings, clock, primary, log: Log::default() });
+        let database = Arc::new(Database {
+            settings,
+            clock,
+            primary,
+            log: Log::default(),
+            standbys: Standbys::default(),
+            trouble: Trouble::default(),
+        });
         let (requests, received) = unbounded_channel();
         let committer = Committer::open(database.clone(), received).await?;
         tokio::spawn(committer.run());
@@ -108,6 +120,22 @@ impl PostgresEngine {
 
     fn submit_branch(&self, branch: Branch) {
         self.requests.send(Request::Branch(branch)).ok();
+    }
+
+    /// What keeps the database from working, for people.
+    async fn trouble_now(&self) -> Option<String> {
+        let asked = async {
+            let session = self.database.primary.session().await?;
+            session.simple_query("SELECT").await.map_err(|error| refused(&error))
+        };
+        match tokio::time::timeout(PROBE, asked).await {
+            Ok(Ok(_)) => self.database.trouble.last().map(|trouble| format!("it refuses commits: {trouble}")),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(match self.database.trouble.last() {
+                Some(trouble) => format!("it does not answer within {PROBE:?}: {trouble}"),
+                None => format!("it does not answer within {PROBE:?}"),
+            }),
+        }
     }
 
     async fn peek_now(&self, partition: PartitionId) -> Result<Opened, Error> {
@@ -154,6 +182,28 @@ impl Engine for PostgresEngine {
         visit: impl FnMut(&[u8], &[u8]) -> bool + Send,
     ) -> impl Future<Output = Result<(), Error>> + Send {
         range::range(&self.database.primary, space, keys, reverse, visit)
+    }
+
+    fn read_eventual(
+        &self,
+        space: Space,
+        keys: &[&[u8]],
+    ) -> impl Future<Output = Result<Vec<Option<Bytes>>, Error>> + Send {
+        standby::read(&self.database, space, keys)
+    }
+
+    fn range_eventual(
+        &self,
+        space: Space,
+        keys: Range<&[u8]>,
+        reverse: bool,
+        visit: impl FnMut(&[u8], &[u8]) -> bool + Send,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        standby::range(&self.database, space, keys, reverse, visit)
+    }
+
+    async fn troubles(&self) -> Vec<String> {
+        self.trouble_now().await.into_iter().collect()
     }
 
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), Error>> + Send {

@@ -26,11 +26,16 @@ use tradewind_engine::{
     assert_well_formed,
 };
 use tradewind_model::{Epoch, Incarnation, PartitionId, Sequence};
+use uuid::Uuid;
 
 use crate::error::OpenError;
+use crate::identity::Identity;
 use crate::places::Places;
 use crate::range::Scan;
-use crate::{PostgresEngine, Settings, answer, coordinator, identity, recovery, together};
+use crate::{PostgresEngine, Settings, answer, coordinator, identity, recovery, standby, together};
+
+/// An eventual read waits no longer for the catalogue.
+const LOOK_UP: Duration = Duration::from_millis(500);
 
 /// An engine on one database or more. The first has the catalogue and the leases.
 pub struct Several {
@@ -38,6 +43,9 @@ pub struct Several {
     /// Batches whose partitions' places have to be looked up first.
     unplaced: UnboundedSender<(Batch, oneshot::Sender<Result<(), Error>>)>,
     recovery: Option<AbortHandle>,
+    /// Those who watch standbys.
+    watching: Vec<AbortHandle>,
+    region: Uuid,
 }
 
 pub(crate) struct Shared {
@@ -50,7 +58,7 @@ pub(crate) struct Shared {
 
 impl Drop for Several {
     fn drop(&mut self) {
-        self.recovery.iter().for_each(AbortHandle::abort);
+        self.recovery.iter().chain(&self.watching).for_each(AbortHandle::abort);
     }
 }
 
@@ -64,14 +72,31 @@ impl Several {
         for settings in settings {
             engines.push(PostgresEngine::open(settings, clock.clone()).await?);
         }
-        let engines = identity::ordered(engines).await?;
+        let (region, engines) = identity::ordered(engines).await?;
         let places = Places::new(engines.len());
         let shared = Arc::new(Shared { engines, places, waiting: Mutex::new(0) });
         let (unplaced, received) = unbounded_channel();
         tokio::spawn(place_and_commit(shared.clone(), received));
         let recovery = (shared.engines.len() > 1)
             .then(|| tokio::spawn(recovery::run(Arc::downgrade(&shared))).abort_handle());
-        Ok(Several { shared, unplaced, recovery })
+        Ok(Several { shared, unplaced, recovery, watching: Vec::new(), region })
+    }
+
+    /// From now on eventual reads are answered by standbys too. Each says itself which of the databases it follows; one that
+    /// is away is asked again.
+    ///
+    /// # Errors
+    /// A URL, or the certificates, are not what they should be.
+    pub fn with_standbys(mut self, standbys: &[Settings]) -> Result<Several, OpenError> {
+        let region = self.region;
+        let identify = |(number, engine): (usize, &PostgresEngine)| {
+            (Identity { region, number }, Arc::downgrade(&engine.database))
+        };
+        let databases: Vec<_> = self.shared.engines.iter().enumerate().map(identify).collect();
+        for settings in standbys {
+            self.watching.push(standby::follow(settings, databases.clone())?);
+        }
+        Ok(self)
     }
 
     /// How many databases there are.
@@ -86,6 +111,57 @@ impl Several {
     async fn engine_of(&self, partition: PartitionId) -> Result<Option<&PostgresEngine>, Error> {
         let found = self.shared.places.find(self.catalogue(), partition).await?;
         Ok(found.map(|at| &self.shared.engines[at]))
+    }
+
+    /// While the catalogue is away, places that are not known are looked for everywhere.
+    async fn candidates_eventual(&self, space: Space, key: &[u8]) -> Vec<usize> {
+        let found = self.shared.places.candidates(self.catalogue(), space, key);
+        match tokio::time::timeout(LOOK_UP, found).await {
+            Ok(Ok(found)) => found,
+            _ => (0..self.count()).collect(),
+        }
+    }
+
+    async fn read_several_eventual(&self, space: Space, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, Error> {
+        let mut asked: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (at, key) in keys.iter().enumerate() {
+            for engine in self.candidates_eventual(space, key).await {
+                asked.entry(engine).or_default().push(at);
+            }
+        }
+        let reads = asked.iter().map(|(engine, places)| async move {
+            let keys: Vec<_> = places.iter().map(|at| keys[*at]).collect();
+            self.shared.engines[*engine].read_eventual(space, &keys).await
+        });
+        let answers = try_join_all(reads).await?;
+        let mut found = vec![None; keys.len()];
+        for (places, values) in asked.values().zip(answers) {
+            for (at, value) in places.iter().zip(values).filter(|(_, value)| value.is_some()) {
+                found[*at] = value;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn range_several_eventual(
+        &self,
+        space: Space,
+        keys: Range<&[u8]>,
+        reverse: bool,
+        visit: impl FnMut(&[u8], &[u8]) -> bool + Send,
+    ) -> Result<(), Error> {
+        let engines = self.candidates_eventual(space, routing_prefix(&keys)).await;
+        if let [engine] = engines[..] {
+            return self.shared.engines[engine].range_eventual(space, keys, reverse, visit).await;
+        }
+        let scans = engines.into_iter().map(|engine| {
+            standby::begin(&self.shared.engines[engine].database, space, keys.clone(), reverse)
+        });
+        let mut runs = Vec::new();
+        for scan in try_join_all(scans).await? {
+            runs.push(Run { scan, rows: VecDeque::new(), more: true });
+        }
+        merge(runs, reverse, visit).await
     }
 
     async fn read_several(&self, space: Space, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, Error> {
@@ -114,13 +190,7 @@ impl Several {
 
     /// The databases that a range may have rows in.
     async fn engines_of(&self, space: Space, keys: &Range<&[u8]>) -> Result<Vec<usize>, Error> {
-        let common = keys.start.iter().zip(keys.end).take_while(|(a, b)| a == b).count();
-        // The end of a whole table's range differs in the table's last byte.
-        let one_table = keys.end
-            == tradewind_model::key::after_prefix(&keys.start[..keys.start.len().min(Incarnation::LEN)]);
-        let prefix = if one_table { keys.start } else { &keys.start[..common] };
-        let prefix = &prefix[..prefix.len().min(Incarnation::LEN)];
-        self.shared.places.candidates(self.catalogue(), space, prefix).await
+        self.shared.places.candidates(self.catalogue(), space, routing_prefix(keys)).await
     }
 
     async fn range_several(
@@ -143,6 +213,16 @@ impl Several {
         }
         merge(runs, reverse, visit).await
     }
+}
+
+/// The table of a range's keys, if they are of one.
+fn routing_prefix<'a>(keys: &Range<&'a [u8]>) -> &'a [u8] {
+    let common = keys.start.iter().zip(keys.end).take_while(|(a, b)| a == b).count();
+    // The end of a whole table's range differs in the table's last byte.
+    let one_table =
+        keys.end == tradewind_model::key::after_prefix(&keys.start[..keys.start.len().min(Incarnation::LEN)]);
+    let prefix = if one_table { keys.start } else { &keys.start[..common] };
+    &prefix[..prefix.len().min(Incarnation::LEN)]
 }
 
 /// The rows of one database that were read and not visited yet.
@@ -279,6 +359,35 @@ impl Engine for Several {
             _ if keys.start >= keys.end => Ok(()),
             _ => self.range_several(space, keys, reverse, visit).await,
         }
+    }
+
+    async fn read_eventual(&self, space: Space, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, Error> {
+        match &self.shared.engines[..] {
+            _ if self.watching.is_empty() => self.read(space, keys).await,
+            [engine] => engine.read_eventual(space, keys).await,
+            _ => self.read_several_eventual(space, keys).await,
+        }
+    }
+
+    async fn range_eventual(
+        &self,
+        space: Space,
+        keys: Range<&[u8]>,
+        reverse: bool,
+        visit: impl FnMut(&[u8], &[u8]) -> bool + Send,
+    ) -> Result<(), Error> {
+        match &self.shared.engines[..] {
+            _ if self.watching.is_empty() => self.range(space, keys, reverse, visit).await,
+            [engine] => engine.range_eventual(space, keys, reverse, visit).await,
+            _ if keys.start >= keys.end => Ok(()),
+            _ => self.range_several_eventual(space, keys, reverse, visit).await,
+        }
+    }
+
+    async fn troubles(&self) -> Vec<String> {
+        let troubles = join_all(self.shared.engines.iter().map(PostgresEngine::trouble_now)).await;
+        let named = troubles.into_iter().enumerate().filter_map(|(number, trouble)| Some((number, trouble?)));
+        named.map(|(number, trouble)| format!("database {number}: {trouble}")).collect()
     }
 
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), Error>> + Send {

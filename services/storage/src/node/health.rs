@@ -1,10 +1,11 @@
-//! Whether this process lives (`GET /health`), and whether it can serve and if not why (`GET /ready`).
+//! Whether this process lives (`GET /health`), and whether it can serve (`GET /ready`). Both say what is wrong.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
@@ -17,16 +18,20 @@ pub struct Health {
     pub roster: Arc<Roster>,
     /// The process drains.
     pub stop: CancellationToken,
+    pub troubles: Troubles,
     /// What there is to say of the changes that are published, if they are. A broker that is away keeps no request from
     /// being served, and so the node is ready all the same.
     pub publishing: Option<Report>,
 }
 
+/// What keeps the databases from working.
+pub type Troubles = Box<dyn Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync>;
+
 pub type Report = Box<dyn Fn() -> Value + Send + Sync>;
 
 impl Health {
     /// What is missing, for people.
-    fn missing(&self) -> Vec<String> {
+    async fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
         if self.stop.is_cancelled() {
             missing.push("this node is stopping".to_owned());
@@ -37,12 +42,22 @@ impl Health {
         if !self.roster.lease().holds() {
             missing.push("this node has no lease, and so answers for no partition".to_owned());
         }
+        missing.extend((self.troubles)().await);
         missing
     }
 
-    fn ready(&self) -> Answered {
+    /// It lives, as it answers.
+    async fn health(&self) -> Answered {
+        let missing = self.missing().await;
+        match missing.is_empty() {
+            true => answer(StatusCode::OK, &json!({ "status": "ok" })),
+            false => answer(StatusCode::OK, &json!({ "status": "ok", "missing": missing })),
+        }
+    }
+
+    async fn ready(&self) -> Answered {
         let node = json!({ "name": self.roster.me.name, "id": self.roster.me.id });
-        let missing = self.missing();
+        let missing = self.missing().await;
         if missing.is_empty() {
             let mut body = json!({ "status": "ready", "node": node });
             if let Some(publishing) = &self.publishing {
@@ -65,11 +80,12 @@ impl Other for Health {
         head: &'a Parts,
         _: Bytes,
     ) -> Pin<Box<dyn Future<Output = Answered> + Send + 'a>> {
-        let answered = match head.uri.path() {
-            "/ready" => self.ready(),
-            _ => answer(StatusCode::OK, &json!({ "status": "ok" })),
-        };
-        Box::pin(std::future::ready(answered))
+        Box::pin(async move {
+            match head.uri.path() {
+                "/ready" => self.ready().await,
+                _ => self.health().await,
+            }
+        })
     }
 }
 

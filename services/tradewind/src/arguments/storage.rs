@@ -45,6 +45,16 @@ pub struct Storage {
     pub database: Database,
     #[command(flatten)]
     pub kafka: Kafka,
+    /// A streaming standby of one of the databases, which answers eventually consistent reads while it is at most a second
+    /// behind, and while its primary is away; may be given again (in the environment with spaces between)
+    #[arg(
+        long,
+        env = "TRADEWIND_POSTGRES_REPLICA",
+        value_name = "URL",
+        value_delimiter = ' ',
+        hide_env_values = true
+    )]
+    pub postgres_replica: Vec<String>,
     /// Where clients are served; port 0 takes a free one
     #[arg(long, env = "TRADEWIND_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
