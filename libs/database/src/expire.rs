@@ -167,5 +167,7 @@ async fn delete<E: Engine + Documents>(
 ) -> Result<(), ApiError> {
     let action = Action::Expire { attribute: attribute.to_owned(), now_s };
     let write = Write { key: key.clone(), action, condition: None, item_on_failure: false, request: None };
-    table.submit(&key, Op::Write(write)).await.map(|_| ())
+    let answer = table.submit(&key, Op::Write(write)).await?;
+    table.count_expired(&answer);
+    Ok(())
 }

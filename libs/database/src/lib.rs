@@ -18,6 +18,7 @@ mod index;
 mod item;
 mod key_paths;
 pub mod merge;
+mod meters;
 mod page;
 mod partiql;
 pub mod partition;

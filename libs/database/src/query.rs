@@ -24,6 +24,9 @@ impl<E: Engine + Documents> Database<E> {
         let table = self.find(&request.table)?.document();
         let index = find_index(&table, request.index.as_deref(), request.consistent)?;
         let asked = KeysAsked::of(&table, index, &request.key_condition)?;
+        if let (None, [partition_key]) = (index, &asked.hash[..]) {
+            self.touch(&table, partition_key);
+        }
         let mut keys = asked.range(&table, index);
         if let Some(start) = &request.start {
             let position = asked.position(&table, index, start, &keys)?;

@@ -28,6 +28,7 @@ impl<E: Engine + Documents> Database<E> {
         let key = item::key_of_key(&table, request.key.as_ref())?;
         key_paths::check_projection(&table, request.projection.as_ref())?;
         self.admit_read(&table, None)?;
+        self.touch(&table, key.partition_key());
         let stored = key.stored(table.incarnation);
         let row = self.rows_as(request.consistent, &[&stored]).await?.pop().flatten();
         let item = row.as_deref().and_then(StoredItem::item_of);
@@ -76,6 +77,7 @@ impl<E: Engine + Documents> Database<E> {
         left: &mut usize,
         sum: &mut Capacity,
     ) -> Result<(Vec<Item>, Vec<Item>), ApiError> {
+        keys.iter().for_each(|key| self.touch(table, key.partition_key()));
         let stored: Vec<_> = keys.iter().map(|key| key.stored(table.incarnation)).collect();
         let refs: Vec<&[u8]> = stored.iter().map(|key| &key[..]).collect();
         let rows = self.rows_as(gets.consistent, &refs).await?;

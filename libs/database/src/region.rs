@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tradewind_changelog::{Embedded, Log, Tail};
 use tradewind_engine::{Documents, Engine, Error};
 use tradewind_model::{Clock, Incarnation, PartitionId, Region, Version};
+use tradewind_telemetry::metrics::RegionMeters;
 use tradewind_wire::ApiError;
 use tradewind_wire::request::item::TableRef;
 use tradewind_wire::response::item::Capacity;
@@ -40,6 +41,7 @@ pub struct Shared<E> {
     pub data: Arc<[Handle]>,
     /// `None`: nothing is throttled.
     pub throttle: Option<Throttle>,
+    pub(crate) meters: Arc<RegionMeters>,
     pub cluster: Arc<dyn Cluster>,
     /// What keeps the change log for its readers, if it is not the engine.
     pub(crate) outlet: OnceLock<(Log, Option<Arc<dyn Outlet>>)>,
@@ -148,6 +150,7 @@ impl<E: Engine + Documents> Database<E> {
             regions,
             data,
             throttle: throttle.then(|| if alone { Throttle::default() } else { Throttle::shared() }),
+            meters: Arc::new(RegionMeters::new(region.as_str())),
             cluster,
             outlet: OnceLock::new(),
             alone,
@@ -277,18 +280,23 @@ impl<E: Engine + Documents> Database<E> {
 
     pub(crate) fn admit_read(&self, table: &TableDocument, index: Option<&Index>) -> Result<(), ApiError> {
         let Some(throttle) = &self.shared.throttle else { return Ok(()) };
-        throttle.admit_read(table, index, &self.table_arn(&table.name), self.shared.clock.now_ms())
+        let admitted =
+            throttle.admit_read(table, index, &self.table_arn(&table.name), self.shared.clock.now_ms());
+        self.count_throttled(table, admitted)
     }
 
     pub(crate) fn admit_write(&self, table: &TableDocument) -> Result<(), ApiError> {
         let Some(throttle) = &self.shared.throttle else { return Ok(()) };
-        throttle.admit_write(table, &self.table_arn(&table.name), self.shared.clock.now_ms())
+        let admitted = throttle.admit_write(table, &self.table_arn(&table.name), self.shared.clock.now_ms());
+        self.count_throttled(table, admitted)
     }
 
-    /// Takes what a request used, where anything is throttled.
+    /// Takes what a request used, where anything is throttled, and counts it.
     pub(crate) fn charge(&self, table: &TableDocument, used: impl FnOnce() -> Capacity) {
+        let used = used();
+        self.count_used(table, &used);
         if let Some(throttle) = &self.shared.throttle {
-            throttle.charge(table, &used(), self.shared.clock.now_ms());
+            throttle.charge(table, &used, self.shared.clock.now_ms());
         }
     }
 }

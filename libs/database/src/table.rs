@@ -155,6 +155,7 @@ impl<E: Engine + Documents> Table<E> {
             tail: self.shared.tail.clone(),
             cluster: self.shared.cluster.clone(),
             here: self.shared.region,
+            meters: self.shared.meters.clone(),
             table: self.document.clone(),
             id,
             range,

@@ -66,6 +66,7 @@ impl<E: Engine + Documents> Database<E> {
         let key = write.key.clone();
         let document = table.document();
         self.admit_write(&document)?;
+        self.touch(&document, key.partition_key());
         let written = match table.submit(&key, Op::Write(write)).await? {
             Answer::Written(Ok(written)) => written,
             Answer::Written(Err(refused)) => {
@@ -99,6 +100,7 @@ impl<E: Engine + Documents> Database<E> {
             futures_util::future::join_all(submitted).await.into_iter().zip(&checked)
         {
             let (capacity, keys) = result?;
+            keys.iter().for_each(|key| self.touch(&table.document(), key.partition_key()));
             self.charge(&table.document(), || capacity.clone());
             output.capacity.extend(capacity::named(named, request.capacity, capacity));
             if request.metrics && table.document().has_local_indexes() {

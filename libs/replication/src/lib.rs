@@ -8,6 +8,7 @@ mod evict;
 mod join;
 pub mod link;
 mod local;
+mod meters;
 mod peer;
 mod repair;
 mod replicator;

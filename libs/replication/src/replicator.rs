@@ -46,6 +46,20 @@ pub enum LinkState {
     Trimmed,
 }
 
+impl LinkState {
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            LinkState::Unknown => "unknown",
+            LinkState::Running => "running",
+            LinkState::Stalled => "stalled",
+            LinkState::Ahead => "ahead",
+            LinkState::Diverged => "diverged",
+            LinkState::Trimmed => "trimmed",
+        }
+    }
+}
+
 /// What a link does, for operators.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct LinkStatus {
@@ -147,6 +161,10 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
             .collect();
         rows.sort_by(|a, b| (&a.0, a.2, a.1).cmp(&(&b.0, b.2, b.1)));
         rows
+    }
+
+    pub(crate) fn database(&self) -> &Database<E> {
+        &self.database
     }
 
     fn peers(&self) -> Vec<Arc<P>> {

@@ -1,6 +1,7 @@
 //! One request of DynamoDB, from its head and body to its answer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -50,6 +51,7 @@ async fn call<E: Engine + Documents>(
     sent: &[u8],
     plain: &[u8],
 ) -> Result<Answer, ApiError> {
+    let began = Instant::now();
     let operation = operation(head, plain)?;
     let signed = tradewind_iam::Request {
         method: head.method,
@@ -66,11 +68,22 @@ async fn call<E: Engine + Documents>(
     let region = front
         .region(&identity.region)
         .ok_or_else(|| refused(&tradewind_iam::Error::unserved_region(&identity.region)))?;
+    let result = perform(front, region.database.clone(), operation, plain).await;
+    region.database.count_request(operation, &result, began.elapsed());
+    result
+}
+
+async fn perform<E: Engine + Documents>(
+    front: &Front<E>,
+    database: Arc<Database<E>>,
+    operation: Operation,
+    plain: &[u8],
+) -> Result<Answer, ApiError> {
     match decode(operation, plain)? {
         request if !front.claims_encryption && asks_for_encryption(&request) => Err(no_encryption()),
         Request::DescribeEndpoints => Ok(Answer::Endpoints(vec![front.address.clone()])),
         request => {
-            let result = execute(region.database, operation, request).await;
+            let result = execute(database, operation, request).await;
             if let Err(error) = &result {
                 log_fault(operation, error);
             }

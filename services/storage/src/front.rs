@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use tradewind_database::Database;
+use tradewind_telemetry::metrics::{CONTENT_TYPE, Sample, render};
 
 use crate::access::Access;
 
@@ -32,6 +33,14 @@ pub trait Other: Send + Sync + 'static {
         head: &'a Parts,
         body: Bytes,
     ) -> Pin<Box<dyn Future<Output = Answered> + Send + 'a>>;
+}
+
+/// What `GET /metrics` answers: all that this process has counted, and these numbers.
+pub fn metrics_answer(samples: Vec<Sample>) -> Answered {
+    let mut response = http::Response::new(Bytes::from(render(samples)));
+    let content_type = http::HeaderValue::from_static(CONTENT_TYPE);
+    response.headers_mut().insert("content-type", content_type);
+    response
 }
 
 /// A region as a port serves it.

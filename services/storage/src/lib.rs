@@ -13,6 +13,6 @@ mod server;
 mod tls;
 
 pub use access::Access;
-pub use front::{Answered, Front, Guard, Other, Region, Regions};
+pub use front::{Answered, Front, Guard, Other, Region, Regions, metrics_answer};
 pub use server::{Server, serve};
 pub use tls::{TlsError, acceptor, pinned};

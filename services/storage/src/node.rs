@@ -40,7 +40,7 @@ pub use visitor::visit;
 use self::answers::Answers;
 use self::beside::Beside;
 use self::functions::Functions;
-use self::health::{Health, Report, Troubles};
+use self::health::{Health, Report, Samples, Troubles};
 use self::publish::Publishing;
 use self::roster::Roster;
 use self::together::{Together, tell_all};
@@ -184,7 +184,7 @@ impl<E: Engine + Documents + Members> Node<E> {
         tokio::spawn(membership::watch(self.roster.clone(), stop.clone()));
         let beside = [tokio::spawn(database.clone().follow()), tokio::spawn(database.clone().keep_house())];
         let published = publishing.clone().map(|publishing| tokio::spawn(publishing.run(stop.clone())));
-        let health = self.health(&stop, publishing.clone());
+        let health = self.health(&database, &stop, publishing.clone());
         let front = self.front(&database, access, facts.address.port(), Beside { health, functions });
         let data = self.runtimes.data.clone();
         let fronts = data[0].spawn(serve(server, front, data.clone(), stop.clone()));
@@ -264,9 +264,16 @@ impl<E: Engine + Documents + Members> Node<E> {
         tokio::spawn(async move { tell_all(&nodes, &roster).await });
     }
 
-    fn health(&self, stop: &CancellationToken, publishing: Option<Arc<Publishing<E>>>) -> Health {
+    fn health(
+        &self,
+        database: &Arc<Database<E>>,
+        stop: &CancellationToken,
+        publishing: Option<Arc<Publishing<E>>>,
+    ) -> Health {
+        let samples = samples(database.clone(), publishing.clone());
         let publishing = publishing.map(|publishing| Box::new(move || publishing.report()) as Report);
-        Health { roster: self.roster.clone(), stop: stop.clone(), troubles: self.troubles(), publishing }
+        let (roster, stop) = (self.roster.clone(), stop.clone());
+        Health { roster, stop, troubles: self.troubles(), publishing, samples }
     }
 
     fn troubles(&self) -> Troubles {
@@ -293,6 +300,16 @@ impl<E: Engine + Documents + Members> Node<E> {
             claims_encryption: false,
         }
     }
+}
+
+fn samples<E: Engine + Documents>(
+    database: Arc<Database<E>>,
+    publishing: Option<Arc<Publishing<E>>>,
+) -> Samples {
+    Box::new(move |out| {
+        database.samples(false, out);
+        publishing.iter().for_each(|publishing| publishing.samples(out));
+    })
 }
 
 async fn bind(address: SocketAddr, tls: Option<TlsAcceptor>, runtimes: &Runtimes) -> io::Result<Server> {

@@ -4,6 +4,7 @@
 //! mapping runs at one of them, by a lease in the region's store, and moves when they come, go or die.
 
 mod lease;
+mod meters;
 mod source;
 
 use std::path::PathBuf;
@@ -52,6 +53,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 type Api<E> = LambdaApi<E, Functions<E>, Shards<E>>;
 
 pub struct Streams<E> {
+    region: tradewind_model::Region,
     api: Api<E>,
     functions: Arc<Functions<E>>,
     mappings: Arc<Mappings<E, Functions<E>, Shards<E>>>,
@@ -106,7 +108,7 @@ impl<E: Engine + Documents> Streams<E> {
             journal,
             clock,
         });
-        Ok(Streams { api, functions, mappings })
+        Ok(Streams { region, api, functions, mappings })
     }
 
     /// The Lambda API.

@@ -80,6 +80,9 @@ pub struct Dev {
     /// Expired items that each region deletes in a second, at most
     #[arg(long, env = "TRADEWIND_TTL_PACE", default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..))]
     pub ttl_pace: u32,
+    /// Show a table's most used partition keys in /metrics as they are, and not their hashes
+    #[arg(long, env = "TRADEWIND_INSIGHTS_KEYS")]
+    pub insights_keys: bool,
     /// The account that owns all tables
     #[arg(long, env = "TRADEWIND_ACCOUNT_ID", default_value = "000000000000", value_parser = account_id)]
     pub account_id: String,

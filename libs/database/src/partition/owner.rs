@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tradewind_changelog::Tail;
 use tradewind_engine::{Engine, Error, Opened, Space};
 use tradewind_model::{Clock, Hlc, ItemKey, PartitionId, Region};
+use tradewind_telemetry::metrics::RegionMeters;
 use tradewind_wire::ApiError;
 
 use super::group::{Answer, Op};
@@ -30,6 +31,7 @@ pub struct Setting<E> {
     pub tail: Tail,
     pub cluster: Arc<dyn Cluster>,
     pub here: Region,
+    pub meters: Arc<RegionMeters>,
     pub table: Arc<ArcSwap<TableDocument>>,
     pub id: PartitionId,
     pub range: Range,

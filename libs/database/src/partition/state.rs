@@ -116,14 +116,22 @@ impl State {
     /// What every replica is known to have applied of every other: the least watermark and `seen` of all of them over
     /// this range. Never less than it was.
     pub fn stable_now(&self, table: &TableDocument, here: Region) -> Hlc {
-        let others = || table.replicas.keys().copied().filter(|region| *region != here);
-        let least = others().map(|region| {
-            let of =
-                |origin| self.least_over(region, |link| link.seen.get(&origin).copied().unwrap_or_default());
-            let seen = table.replicas.keys().filter(|origin| **origin != region).map(|origin| of(*origin));
-            seen.min().unwrap_or_default().min(self.seen(region))
-        });
-        least.min().unwrap_or_default().max(self.stable)
+        let others = table.replicas.keys().copied().filter(|region| *region != here);
+        let least = others.map(|region| self.known_of(table, region)).min();
+        least.unwrap_or_default().max(self.stable)
+    }
+
+    /// The replica for which what is kept until all have it waits.
+    pub fn waits_for(&self, table: &TableDocument, here: Region) -> Option<Region> {
+        let others = table.replicas.keys().copied().filter(|region| *region != here);
+        others.min_by_key(|region| self.known_of(table, *region))
+    }
+
+    /// What a replica is known to have applied of every other.
+    fn known_of(&self, table: &TableDocument, region: Region) -> Hlc {
+        let of = |origin| self.least_over(region, |link| link.seen.get(&origin).copied().unwrap_or_default());
+        let seen = table.replicas.keys().filter(|origin| **origin != region).map(|origin| of(*origin));
+        seen.min().unwrap_or_default().min(self.seen(region))
     }
 
     /// The least `value` over the links from `region`; zero unless they cover the whole range.

@@ -25,6 +25,7 @@ use super::held::Held;
 use super::owner::{Job, Reply, Setting, Unanswered, Wanted, explain, open};
 use super::state::State;
 use crate::cluster::Seat;
+use crate::meters::Committed;
 use crate::table::document::TableDocument;
 
 /// Operations decided together. Larger groups gain nothing: the commit is amortised long before.
@@ -120,8 +121,10 @@ impl<E: Engine> Task<E> {
                 false => Attempt::Failed(self.fenced()),
             };
         };
+        let committed = Committed::begin(&commit, ops.len());
         match self.setting.engine.commit(vec![commit]).await {
             Ok(()) => {
+                committed.count(&self.setting.meters, table);
                 self.advance(state);
                 Attempt::Done(answers)
             }

@@ -1,4 +1,5 @@
-//! Whether this process lives (`GET /health`), and whether it can serve (`GET /ready`). Both say what is wrong.
+//! Whether this process lives (`GET /health`), whether it can serve (`GET /ready`), and its numbers (`GET /metrics`). The first
+//! two say what is wrong.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,9 +11,10 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tradewind_telemetry::metrics::Sample;
 
 use super::roster::Roster;
-use crate::front::{Answered, Guard, Other};
+use crate::front::{Answered, Guard, Other, metrics_answer};
 
 pub struct Health {
     pub roster: Arc<Roster>,
@@ -22,12 +24,15 @@ pub struct Health {
     /// What there is to say of the changes that are published, if they are. A broker that is away keeps no request from
     /// being served, and so the node is ready all the same.
     pub publishing: Option<Report>,
+    /// The numbers of `GET /metrics` that are looked up when it is asked.
+    pub samples: Samples,
 }
 
 /// What keeps the databases from working.
 pub type Troubles = Box<dyn Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync>;
 
 pub type Report = Box<dyn Fn() -> Value + Send + Sync>;
+pub type Samples = Box<dyn Fn(&mut Vec<Sample>) + Send + Sync>;
 
 impl Health {
     /// What is missing, for people.
@@ -72,7 +77,7 @@ impl Health {
 
 impl Other for Health {
     fn guard(&self, path: &str) -> Option<Guard> {
-        matches!(path, "/health" | "/ready").then_some(Guard::Open)
+        matches!(path, "/health" | "/ready" | "/metrics").then_some(Guard::Open)
     }
 
     fn answer<'a>(
@@ -83,10 +88,17 @@ impl Other for Health {
         Box::pin(async move {
             match head.uri.path() {
                 "/ready" => self.ready().await,
+                "/metrics" => metrics(&self.samples),
                 _ => self.health().await,
             }
         })
     }
+}
+
+fn metrics(samples: &Samples) -> Answered {
+    let mut found = Vec::new();
+    samples(&mut found);
+    metrics_answer(found)
 }
 
 fn answer(status: StatusCode, body: &Value) -> Answered {

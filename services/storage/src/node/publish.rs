@@ -1,6 +1,6 @@
 //! Publishes to Kafka what this node owns: the database says which partitions those are, the publisher does the rest.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tradewind_database::table::document::TableDocument;
 use tradewind_database::{Database, Outlet};
 use tradewind_engine::{Documents, Engine, Error};
 use tradewind_model::{Epoch, PartitionId, Region};
+use tradewind_telemetry::metrics::{Sample, declared};
 
 /// What did not succeed is tried again after this.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -98,6 +99,24 @@ impl<E: Engine + Documents> Publishing<E> {
             }
         }
         wanted
+    }
+
+    /// What is not published yet, by table.
+    pub fn samples(&self, out: &mut Vec<Sample>) {
+        let region = self.database.region();
+        let mut tables: BTreeMap<String, (u64, Duration, u64)> = BTreeMap::new();
+        for lag in self.publisher.lag() {
+            let table = tables.entry(self.database.table_label(&lag.table)).or_default();
+            table.0 += lag.pending;
+            table.1 = table.1.max(lag.oldest);
+            table.2 += u64::from(matches!(lag.state, State::Stalled(_) | State::Refused(_)));
+        }
+        for (table, (pending, oldest, stalled)) in tables {
+            let labels = [region.as_str(), &table];
+            out.push(Sample::new(&declared::PUBLISH_PENDING, &labels, pending as f64));
+            out.push(Sample::new(&declared::PUBLISH_OLDEST, &labels, oldest.as_secs_f64()));
+            out.push(Sample::new(&declared::PUBLISH_STALLED, &labels, stalled as f64));
+        }
     }
 
     /// What operators should know of it.

@@ -4,6 +4,8 @@
 //! GET  /health, /ready
 //! GET  /_tradewind/tables                      every table of every region
 //! GET  /_tradewind/replication                 every link of every region
+//! GET  /_tradewind/insights                    the most used partition keys of every table
+//! GET  /metrics                                what is counted, as Prometheus reads it
 //! ```
 //!
 //! and what [`global`](super::global) answers, of the region that the signature names.
@@ -16,8 +18,9 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
-use tradewind_storage::{Answered, Guard, Other};
+use tradewind_storage::{Answered, Guard, Other, metrics_answer};
 use tradewind_streams::Request;
+use tradewind_telemetry::metrics::Sample;
 use tradewind_wire::ApiError;
 use tradewind_wire::http::is_lambda_path;
 
@@ -25,6 +28,8 @@ use super::region::RegionProcess;
 use super::regions::RegionSet;
 
 pub const PREFIX: &str = "/_tradewind/";
+/// Keys of a table that are shown.
+const INSIGHTS: usize = 20;
 
 pub struct Admin {
     pub regions: Arc<RegionSet>,
@@ -34,7 +39,7 @@ pub struct Admin {
 impl Other for Admin {
     fn guard(&self, path: &str) -> Option<Guard> {
         match path {
-            "/health" | "/ready" => Some(Guard::Open),
+            "/health" | "/ready" | "/metrics" => Some(Guard::Open),
             path if path.starts_with(PREFIX) => Some(Guard::Signed("dynamodb")),
             path if is_lambda_path(path) => Some(Guard::Signed("lambda")),
             _ => None,
@@ -51,6 +56,7 @@ impl Other for Admin {
             match path.strip_prefix(PREFIX) {
                 Some(question) => self.question(question, &body).await,
                 None if is_lambda_path(path) => self.lambda(head, &body).await,
+                None if path == "/metrics" => metrics_answer(self.samples()),
                 None => json_answer(StatusCode::OK, &json!({ "status": "ok" })),
             }
         })
@@ -84,6 +90,7 @@ impl Admin {
             Some(("replication", order)) => self.process.order(order, body).await.unwrap_or_else(nothing),
             None if question == "tables" => self.tables().await,
             None if question == "replication" => Ok(self.replication()),
+            None if question == "insights" => Ok(self.insights()),
             _ => nothing(),
         };
         match answer {
@@ -118,6 +125,35 @@ impl Admin {
             }
         }
         Ok(json!({ "tables": tables }))
+    }
+
+    fn samples(&self) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        for process in self.regions.all() {
+            process.database.samples(self.regions.shows_keys(), &mut samples);
+            process.replicator.samples(&mut samples);
+            process.streams.samples(&mut samples);
+        }
+        samples
+    }
+
+    /// The most used partition keys of every table of every region.
+    fn insights(&self) -> Value {
+        let mut tables = Vec::new();
+        for process in self.regions.all() {
+            for hot in process.database.hot_keys(INSIGHTS) {
+                tables.push(json!({
+                    "region": process.database.region(),
+                    "table": hot.table,
+                    "keys": hot.keys.iter().map(|(key, contributor)| json!({
+                        "key": serde_json::from_str::<Value>(key).unwrap_or_default(),
+                        "requests": contributor.requests,
+                        "error": contributor.error,
+                    })).collect::<Vec<_>>(),
+                }));
+            }
+        }
+        json!({ "tables": tables })
     }
 
     fn replication(&self) -> Value {

@@ -63,6 +63,11 @@ impl RegionSet {
         })
     }
 
+    /// Whether metrics name hot keys as they are.
+    pub fn shows_keys(&self) -> bool {
+        self.settings.insights_keys
+    }
+
     pub fn all(&self) -> Vec<Arc<RegionProcess>> {
         self.open.read().expect("no panic while held").values().cloned().collect()
     }

@@ -1,0 +1,90 @@
+//! A region's links as numbers, by table and destination.
+//!
+//! A link that stands still never looks like one that has nothing to do: while changes wait, their age grows.
+
+use std::collections::BTreeMap;
+
+use tradewind_engine::{Documents, Engine};
+use tradewind_model::Region;
+use tradewind_telemetry::metrics::{Sample, declared};
+
+use crate::peer::Peer;
+use crate::replicator::{LinkState, LinkStatus, Replicator};
+
+/// Of the links from one table to one region.
+#[derive(Default)]
+struct Sum {
+    pending: u64,
+    latency_ms: Option<u64>,
+    oldest_ms: u64,
+}
+
+impl Sum {
+    fn add(&mut self, status: &LinkStatus, now_ms: u64) {
+        self.pending += status.pending;
+        self.latency_ms = self.latency_ms.max(status.latency_ms);
+        self.oldest_ms = self.oldest_ms.max(oldest_ms(status, now_ms));
+    }
+}
+
+/// How long the oldest change waits that is not confirmed. Where only its existence is known, it is younger than the last
+/// answer.
+fn oldest_ms(status: &LinkStatus, now_ms: u64) -> u64 {
+    match (status.oldest_unsent_ms, status.pending) {
+        (Some(since_ms), _) => now_ms.saturating_sub(since_ms),
+        (None, 1..) if status.state != LinkState::Running && status.last_answer_ms > 0 => {
+            now_ms.saturating_sub(status.last_answer_ms)
+        }
+        (None, _) => 0,
+    }
+}
+
+impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
+    /// Latency, backlog and state of every link.
+    pub fn samples(&self, out: &mut Vec<Sample>) {
+        let database = self.database();
+        let (here, now_ms) = (database.region(), database.clock().now_ms());
+        let mut sums: BTreeMap<(String, Region), Sum> = BTreeMap::new();
+        let mut states: BTreeMap<(Region, &str), u64> = BTreeMap::new();
+        for (table, _, to, status) in self.status() {
+            sums.entry((database.table_label(&table), to)).or_default().add(&status, now_ms);
+            *states.entry((to, status.state.name())).or_default() += 1;
+        }
+        for ((table, to), sum) in sums {
+            let labels = [here.as_str(), &table, to.as_str()];
+            out.push(Sample::new(&declared::PENDING_REPLICATION_COUNT, &labels, sum.pending as f64));
+            out.push(Sample::new(&declared::OLDEST_UNREPLICATED, &labels, seconds(sum.oldest_ms)));
+            if let Some(latency_ms) = sum.latency_ms {
+                out.push(Sample::new(&declared::REPLICATION_LATENCY, &labels, seconds(latency_ms)));
+            }
+        }
+        for ((to, state), count) in states {
+            let labels = [here.as_str(), to.as_str(), state];
+            out.push(Sample::new(&declared::LINKS, &labels, count as f64));
+        }
+    }
+}
+
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As others had it: the lag of a stalled link reads zero.
+    #[test]
+    fn stall_is_not_zero_lag() {
+        let stalled = LinkStatus {
+            state: LinkState::Stalled,
+            pending: 3,
+            last_answer_ms: 1000,
+            ..LinkStatus::default()
+        };
+        assert_eq!(oldest_ms(&stalled, 61_000), 60_000);
+        assert_eq!(oldest_ms(&LinkStatus { oldest_unsent_ms: Some(31_000), ..stalled }, 61_000), 30_000);
+        let idle = LinkStatus { state: LinkState::Running, last_answer_ms: 1000, ..LinkStatus::default() };
+        assert_eq!(oldest_ms(&idle, 61_000), 0);
+    }
+}
