@@ -146,6 +146,7 @@ impl<E: Engine + Documents> Database<E> {
             condition: None,
             item_on_failure: true,
             request: None,
+            trace: None,
         };
         match table.submit(&conflict.key, Op::Write(write)).await? {
             Answer::Written(Err(refused)) => Err(refused.error),

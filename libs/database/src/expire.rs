@@ -166,7 +166,14 @@ async fn delete<E: Engine + Documents>(
     now_s: u64,
 ) -> Result<(), ApiError> {
     let action = Action::Expire { attribute: attribute.to_owned(), now_s };
-    let write = Write { key: key.clone(), action, condition: None, item_on_failure: false, request: None };
+    let write = Write {
+        key: key.clone(),
+        action,
+        condition: None,
+        item_on_failure: false,
+        request: None,
+        trace: None,
+    };
     let answer = table.submit(&key, Op::Write(write)).await?;
     table.count_expired(&answer);
     Ok(())

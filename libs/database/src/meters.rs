@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tradewind_engine::{Documents, Engine, PartitionCommit, Space};
-use tradewind_model::{ItemKey, KeySchema};
+use tradewind_model::{ItemKey, KeySchema, Region};
 use tradewind_telemetry::insights::{Contributor, hashed};
 use tradewind_telemetry::metrics::{Outcome, RegionMeters, Sample, TableMeters, declared};
+use tradewind_telemetry::trace::{self, Context, Span, SpanKind};
 use tradewind_wire::attribute_value::render_item;
 use tradewind_wire::error::Code;
 use tradewind_wire::response::item::{Capacity, Units};
 use tradewind_wire::{ApiError, Operation};
 
-use crate::partition::group::{Answer, Written};
+use crate::partition::arrival::Arrival;
+use crate::partition::group::{Answer, Op, Written};
 use crate::region::Database;
 use crate::table::Table;
 use crate::table::document::TableDocument;
@@ -155,13 +157,16 @@ pub(crate) struct Committed {
     began: Instant,
     operations: usize,
     conflicts: u64,
+    /// Of the operations that are traced.
+    _spans: Vec<Span>,
 }
 
 impl Committed {
-    pub fn begin(commit: &PartitionCommit, operations: usize) -> Committed {
+    pub fn begin(commit: &PartitionCommit, table: &TableDocument, ops: &[Op]) -> Committed {
         let is_conflict = |row: &&tradewind_engine::Row| row.space == Space::Conflicts && row.value.is_some();
         let conflicts = commit.rows.iter().filter(is_conflict).count() as u64;
-        Committed { began: Instant::now(), operations, conflicts }
+        let spans = if trace::is_on() { commit_spans(table, ops) } else { Vec::new() };
+        Committed { began: Instant::now(), operations: ops.len(), conflicts, _spans: spans }
     }
 
     /// It is durable.
@@ -171,6 +176,44 @@ impl Committed {
             of_table(meters, table, |meters| meters.conflicts.inc_by(self.conflicts));
         }
     }
+}
+
+fn commit_spans(table: &TableDocument, ops: &[Op]) -> Vec<Span> {
+    let traces = ops.iter().flat_map(Op::traces);
+    let span = |context: Context| {
+        let mut span = trace::child(&context, "commit", SpanKind::Internal)?;
+        span.set("db.collection.name", table.name.clone());
+        span.set("db.operation.batch.size", ops.len() as i64);
+        Some(span)
+    };
+    traces.filter_map(span).collect()
+}
+
+/// Changes that arrive from another region: their spans, which end with what is done with them, and from here on the
+/// changes are parts of those.
+pub(crate) fn arriving(here: Region, table: &str, arrival: &mut Arrival) -> Vec<Span> {
+    let mut spans = Vec::new();
+    if !trace::is_on() {
+        return spans;
+    }
+    let from = arrival.source.region;
+    for (sequence, change) in &mut arrival.changes {
+        let traced = change.trace.as_ref();
+        let Some(mut span) =
+            traced.and_then(|context| trace::child(context, format!("apply {table}"), SpanKind::Consumer))
+        else {
+            continue;
+        };
+        span.set("messaging.system", "tradewind");
+        span.set("messaging.operation.type", "process");
+        span.set("messaging.destination.name", table.to_owned());
+        span.set("messaging.message.id", sequence.0.to_string());
+        span.set("cloud.region", here.to_string());
+        span.set("tradewind.source.region", from.to_string());
+        change.trace = Some(span.context());
+        spans.push(span);
+    }
+    spans
 }
 
 fn of_table<T>(meters: &RegionMeters, table: &TableDocument, count: impl FnOnce(&TableMeters) -> T) -> T {

@@ -11,6 +11,7 @@ use tradewind_model::key::after_prefix;
 use tradewind_model::{Hlc, ItemKey, Region, Sequence, StoredItem, Version};
 use tradewind_wire::ApiError;
 
+use crate::meters;
 use crate::partition::arrival::{Arrival, Arrived, SnapshotRow};
 use crate::partition::group::{Answer, Op};
 use crate::partition::owner::explain;
@@ -87,7 +88,8 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     /// Applies a link's batch in every partition whose range it overlaps; answers the least of their cursors.
-    pub async fn arrive(&self, table: &str, arrival: Arrival) -> Result<Pushed, ApiError> {
+    pub async fn arrive(&self, table: &str, mut arrival: Arrival) -> Result<Pushed, ApiError> {
+        let _spans = meters::arriving(self.region(), table, &mut arrival);
         let table = self.replica(table)?;
         let document = table.document();
         check_source(&document, arrival.source)?;

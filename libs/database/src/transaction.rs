@@ -15,6 +15,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tradewind_engine::{Documents, Engine, Error, PartitionCommit};
 use tradewind_model::PartitionId;
+use tradewind_telemetry::trace;
 use tradewind_wire::ApiError;
 use tradewind_wire::error::{CancellationReason, Code};
 use tradewind_wire::request::item::{TableRef, TransactAction, TransactWrite, TransactWriteItems};
@@ -375,6 +376,7 @@ fn part<E: Engine + Documents>(action: TransactWrite, table: Arc<Table<E>>) -> R
         condition: action.condition,
         item_on_failure: action.item_on_failure,
         request: None,
+        trace: trace::current(),
     };
     Ok(Part { named: action.table, table, write })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tradewind_engine::{Documents, Engine};
 use tradewind_model::{Item, ItemKey, KeySchema};
+use tradewind_telemetry::trace;
 use tradewind_wire::ApiError;
 use tradewind_wire::request::item::{
     BatchWrite, BatchWriteItem, DeleteItem, PutItem, ReturnCapacity, ReturnValues, Returns, TableRef,
@@ -147,7 +148,14 @@ fn write(
     condition: Option<tradewind_expression::Condition>,
     returns: Returns,
 ) -> Write {
-    Write { key, action, condition, item_on_failure: returns.item_on_failure, request: None }
+    Write {
+        key,
+        action,
+        condition,
+        item_on_failure: returns.item_on_failure,
+        request: None,
+        trace: trace::current(),
+    }
 }
 
 /// The whole batch of one table, checked before anything of it is written.

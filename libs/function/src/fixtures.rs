@@ -133,6 +133,7 @@ impl MemoryStream {
             event: event.to_string().into(),
             approximate_time_ms: time_ms,
             origin: Region::new("eu-west-1").unwrap(),
+            trace: None,
         });
         drop(shards);
         self.wake.as_ref().unwrap().send_modify(|count| *count += 1);

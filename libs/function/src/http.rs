@@ -24,6 +24,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tradewind_telemetry::trace;
 
 use crate::Clock;
 use crate::catalogue::{Endpoint, Form, Function};
@@ -212,6 +213,9 @@ impl HttpFunctions {
         put(headers, "lambda-runtime-invoked-function-arn", arn);
         if let Some(trace_id) = &invocation.trace_id {
             put(headers, "lambda-runtime-trace-id", trace_id);
+        }
+        if let Some(context) = &invocation.trace {
+            put(headers, "traceparent", &trace::traceparent(context));
         }
         if endpoint.form == Form::Webhook {
             let id = signature::message_id(invocation);

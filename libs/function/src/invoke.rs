@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tradewind_model::change::Trace;
 use uuid::Uuid;
 
 mod functions;
@@ -29,6 +30,8 @@ pub struct Invocation {
     /// JSON, as the caller gave it (already decoded from base64).
     pub client_context: Option<String>,
     pub trace_id: Option<String>,
+    /// The trace that the invocation is part of.
+    pub trace: Option<Trace>,
     pub cause: Cause,
 }
 
@@ -61,6 +64,7 @@ impl Invocation {
             payload,
             client_context: None,
             trace_id: None,
+            trace: None,
             cause: Cause { attempt: 1, ..Cause::default() },
         }
     }

@@ -25,6 +25,7 @@ mod runner;
 pub mod seats;
 pub mod shard;
 pub mod source;
+mod spans;
 mod verdict;
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
-//! A region's links as numbers, by table and destination.
+//! A region's links as numbers, by table and destination, and as spans of what is traced.
 //!
 //! A link that stands still never looks like one that has nothing to do: while changes wait, their age grows.
 
 use std::collections::BTreeMap;
 
+use tradewind_database::partition::arrival::Arrival;
 use tradewind_engine::{Documents, Engine};
 use tradewind_model::Region;
 use tradewind_telemetry::metrics::{Sample, declared};
+use tradewind_telemetry::trace::{self, Span, SpanKind};
 
 use crate::peer::Peer;
 use crate::replicator::{LinkState, LinkStatus, Replicator};
@@ -63,6 +65,31 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
             out.push(Sample::new(&declared::LINKS, &labels, count as f64));
         }
     }
+}
+
+/// The spans of what goes to another region, which end with its answer; the changes that travel are parts of them.
+pub(crate) fn sending(table: &str, to: Region, batch: &mut Arrival) -> Vec<Span> {
+    let mut spans = Vec::new();
+    if !trace::is_on() {
+        return spans;
+    }
+    let from = batch.source.region;
+    for (_, change) in &mut batch.changes {
+        let traced = change.trace.as_ref();
+        let Some(mut span) =
+            traced.and_then(|context| trace::child(context, format!("send {table}"), SpanKind::Producer))
+        else {
+            continue;
+        };
+        span.set("messaging.system", "tradewind");
+        span.set("messaging.operation.type", "send");
+        span.set("messaging.destination.name", table.to_owned());
+        span.set("cloud.region", from.to_string());
+        span.set("tradewind.destination.region", to.to_string());
+        change.trace = Some(span.context());
+        spans.push(span);
+    }
+    spans
 }
 
 fn seconds(ms: u64) -> f64 {

@@ -17,6 +17,7 @@ use tradewind_engine::{Documents, Engine};
 use tradewind_model::Sequence;
 
 use crate::link::{Announcement, BATCH_BYTES, BATCH_CHANGES, Link, diverged};
+use crate::meters;
 use crate::peer::{Peer, PeerError};
 use crate::replicator::{LinkState, LinkStatus};
 use crate::sight::Sight;
@@ -183,7 +184,8 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             return Pushed::Over(Some(Stop::Diverged));
         }
         let sent = Instant::now();
-        let batch = link.batch(page, &self.announce(state));
+        let mut batch = link.batch(page, &self.announce(state));
+        let mut spans = meters::sending(&self.name(), self.peer.region(), &mut batch);
         let oldest = batch.changes.first().map(|(_, change)| change.version.hlc.ms());
         match self.peer.push(&self.name(), batch).await {
             Ok(pushed) => {
@@ -204,6 +206,7 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
                 self.refused(&cause).await
             }
             Err(error) => {
+                spans.iter_mut().for_each(|span| span.fail("unreachable"));
                 self.failed(&error);
                 self.waits(link, state, oldest);
                 Pushed::Again

@@ -1,15 +1,15 @@
-//! What operators see: metrics, and structured logs on standard error. Secrets and item data stay out of them.
+//! What operators see: metrics, traces, and structured logs on standard error. Secrets and item data stay out of them.
 
 pub mod insights;
+pub mod log;
 pub mod metrics;
+pub mod trace;
 
-use tracing_subscriber::EnvFilter;
-
-/// Logs to standard error, as far as `TRADEWIND_LOG` asks for (the syntax of tracing's EnvFilter; default: warnings).
+/// Logs text to standard error, as far as `TRADEWIND_LOG` asks for: what commands do that are no services.
 pub fn log_to_stderr() {
-    metrics::started();
-    let filter = EnvFilter::try_from_env("TRADEWIND_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Already set only where a test did so.
-    let _ = subscriber.try_init();
+    let filter = std::env::var("TRADEWIND_LOG").unwrap_or_default();
+    let filter = if filter.is_empty() { "warn" } else { &filter };
+    if log::start(log::LogFormat::Text, filter).is_err() {
+        let _ = log::start(log::LogFormat::Text, "warn");
+    }
 }

@@ -8,12 +8,14 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use tradewind_database::Database;
 use tradewind_engine::{Documents, Engine};
+use tradewind_telemetry::trace;
 use tradewind_wire::error::Code;
 use tradewind_wire::http::{Admission, Envelope, Head, Reply, RequestId, admit, body, operation, too_large};
 use tradewind_wire::{Answer, ApiError, Operation, Request, check_syntax, decode, encode, encode_error};
 
 use crate::access::refused;
 use crate::front::{Answered, Front};
+use crate::spans;
 
 /// Answers a request whose body has been read; `None`: it was too large to be.
 pub async fn answer<E: Engine + Documents>(front: &Front<E>, parts: &Parts, sent: Option<Bytes>) -> Answered {
@@ -68,7 +70,11 @@ async fn call<E: Engine + Documents>(
     let region = front
         .region(&identity.region)
         .ok_or_else(|| refused(&tradewind_iam::Error::unserved_region(&identity.region)))?;
-    let result = perform(front, region.database.clone(), operation, plain).await;
+    let performed = perform(front, region.database.clone(), operation, plain);
+    let result = match spans::entry(operation, &region.database, parts, plain) {
+        None => performed.await,
+        Some(span) => Box::pin(spans::traced(span, performed)).await,
+    };
     region.database.count_request(operation, &result, began.elapsed());
     result
 }
@@ -118,7 +124,8 @@ async fn execute<E: Engine + Documents>(
     if !has_steps(operation) {
         return database.execute(request).await;
     }
-    match tokio::spawn(async move { database.execute(request).await }).await {
+    let running = trace::within(trace::current(), async move { database.execute(request).await });
+    match tokio::spawn(running).await {
         Ok(result) => result,
         Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
         Err(_) => Err(ApiError::unavailable("the service stops")),

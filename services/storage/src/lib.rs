@@ -10,6 +10,7 @@ mod front;
 pub mod lambda;
 pub mod node;
 mod server;
+mod spans;
 mod tls;
 
 pub use access::Access;

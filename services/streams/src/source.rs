@@ -106,6 +106,7 @@ impl<E: Engine + Documents> Shards<E> {
             event: Bytes::from(event),
             approximate_time_ms: change.version.hlc.ms(),
             origin: change.version.origin,
+            trace: change.trace,
         }
     }
 }

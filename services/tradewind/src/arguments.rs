@@ -5,6 +5,7 @@ pub mod kafka;
 pub mod operation;
 pub mod storage;
 pub mod streams;
+pub mod telemetry;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -95,6 +96,8 @@ pub struct Dev {
     /// The interpreter of Node.js functions
     #[arg(long, env = "TRADEWIND_NODE", default_value = "node")]
     pub node: String,
+    #[command(flatten)]
+    pub telemetry: telemetry::Telemetry,
 }
 
 fn account_id(text: &str) -> Result<String, String> {

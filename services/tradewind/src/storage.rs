@@ -19,12 +19,13 @@ use crate::store::{self, Store};
 use crate::threads::DataThreads;
 
 pub fn run(arguments: Storage) -> anyhow::Result<()> {
-    tradewind_telemetry::log_to_stderr();
     let background = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let exporting = background.block_on(async { arguments.telemetry.start("tradewind-storage") })?;
     let data = DataThreads::start()?;
     let runtimes = Runtimes { data: data.handles.clone(), background: background.handle().clone() };
     let outcome = background.block_on(run_in(arguments, runtimes));
     data.stop();
+    drop(exporting);
     background.shutdown_timeout(Duration::from_secs(1));
     outcome
 }

@@ -25,8 +25,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
-use tradewind_model::change::Trace;
 use tradewind_model::{Change, PartitionId, Sequence};
+use tradewind_telemetry::trace::{self, SpanKind};
 use tradewind_wire::attribute_value::render_item;
 use tradewind_wire::sequence_text;
 
@@ -45,6 +45,8 @@ pub(crate) struct Encoded {
     /// Unix milliseconds of the change's version.
     pub created_ms: Option<u64>,
     pub headers: OwnedHeaders,
+    /// Of a change that is traced: it ends when the broker has confirmed the record.
+    pub traced: Option<trace::Span>,
     /// Key and value; nothing for a mark.
     pub body: Option<(Vec<u8>, Vec<u8>)>,
 }
@@ -56,10 +58,11 @@ impl Encoded {
     }
 
     pub fn mark(partition: PartitionId, span: Span) -> Encoded {
-        Encoded { span, created_ms: None, headers: position(partition, span), body: None }
+        Encoded { span, created_ms: None, headers: position(partition, span), traced: None, body: None }
     }
 
-    pub fn change(topic: &Topic, partition: PartitionId, span: Span, change: Change) -> Encoded {
+    pub fn change(topic: &Topic, partition: PartitionId, span: Span, mut change: Change) -> Encoded {
+        let traced = publishing(topic, partition, &mut change);
         let mut key = Vec::new();
         render_item(change.key.attributes(&topic.keys).as_ref(), &mut key);
         let value = value::render(topic, partition, span.sequence, &change);
@@ -73,13 +76,13 @@ impl Encoded {
         if let Some(request) = &change.request {
             headers = text(headers, "request", &hex(request));
         }
-        if let Some(trace) = &change.trace {
-            headers = text(headers, "traceparent", &traceparent(trace));
+        if let Some(context) = &change.trace {
+            headers = text(headers, "traceparent", &trace::traceparent(context));
         }
         let created_ms = Some(change.version.hlc.ms());
         let rest = Change { old: None, new: None, ..change };
         headers = text(headers, BINARY, &BASE64.encode(rest.encode()));
-        Encoded { span, created_ms, headers, body: Some((key, value)) }
+        Encoded { span, created_ms, headers, traced, body: Some((key, value)) }
     }
 }
 
@@ -100,8 +103,17 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn traceparent(trace: &Trace) -> String {
-    format!("00-{}-{}-{}", hex(&trace[..16]), hex(&trace[16..24]), hex(&trace[24..]))
+/// The span of a traced change's way to the broker; what reads the record is a part of it.
+fn publishing(topic: &Topic, partition: PartitionId, change: &mut Change) -> Option<trace::Span> {
+    let name = format!("publish {}", topic.table);
+    let mut span = trace::child(change.trace.as_ref()?, name, SpanKind::Producer)?;
+    span.set("messaging.system", "kafka");
+    span.set("messaging.operation.type", "send");
+    span.set("messaging.destination.name", topic.table.clone());
+    span.set("messaging.destination.partition.id", partition.number.to_string());
+    span.set("cloud.region", topic.region.to_string());
+    change.trace = Some(span.context());
+    Some(span)
 }
 
 /// Where a record stands; `None` if it is none of this partition's.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tradewind_expression::{Condition, Update};
+use tradewind_model::change::Trace;
 use tradewind_model::{Item, ItemKey, ItemRef, Number, ValueRef};
 use tradewind_wire::ApiError;
 
@@ -17,6 +18,9 @@ pub struct Write {
     /// Whether a failed condition answers the item it met.
     pub item_on_failure: bool,
     pub request: Option<[u8; 16]>,
+    /// The trace it is part of, if it is traced.
+    #[serde(default)]
+    pub trace: Option<Trace>,
 }
 
 impl Write {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tradewind_engine::{PartitionCommit, Row, Space};
+use tradewind_model::change::Trace;
 use tradewind_model::{Change, Epoch, Hlc, Item, ItemKey, Region, StoredItem, Version};
 use tradewind_wire::request::table::StreamView;
 
@@ -95,6 +96,23 @@ impl Op {
         }
     }
 
+    /// The traces its writes are parts of.
+    pub fn traces(&self) -> impl Iterator<Item = Trace> + '_ {
+        let writes: &[Write] = match self.anyway() {
+            Op::Write(write) => std::slice::from_ref(write),
+            Op::Transact(writes) => writes,
+            _ => &[],
+        };
+        writes.iter().filter_map(|write| write.trace)
+    }
+
+    fn anyway(&self) -> &Op {
+        match self {
+            Op::Under(_, op) => op.anyway(),
+            op => op,
+        }
+    }
+
     /// The items whose current rows it needs.
     pub fn keys(&self) -> Vec<&ItemKey> {
         match self {
@@ -138,6 +156,13 @@ pub enum Answer {
         next: tradewind_model::Sequence,
         max_hlc: Hlc,
     },
+}
+
+/// What a change says of the request that made it.
+#[derive(Clone, Copy, Default)]
+struct Cause {
+    request: Option<[u8; 16]>,
+    trace: Option<Trace>,
 }
 
 fn has_new(view: StreamView) -> bool {
@@ -290,18 +315,12 @@ impl<'a> Group<'a> {
         let stored = self.current.remove(&write.key).flatten();
         let expired = matches!(write.action, Action::Expire { .. });
         let row = merge::written(stored.as_ref(), version, new.clone(), expired, self.state.stable);
-        self.store(&write.key, stored, row, write.request);
+        self.store(&write.key, stored, row, Cause { request: write.request, trace: write.trace });
         Written { old, new }
     }
 
     /// Puts `row` in the place of `stored`: the item, its index rows, its change. The only place that does.
-    fn store(
-        &mut self,
-        key: &ItemKey,
-        stored: Option<StoredItem>,
-        row: StoredItem,
-        request: Option<[u8; 16]>,
-    ) {
+    fn store(&mut self, key: &ItemKey, stored: Option<StoredItem>, row: StoredItem, cause: Cause) {
         self.raise(row.version.hlc);
         let old = stored.as_ref().and_then(|stored| stored.item.as_ref());
         let (old_ref, new_ref) = (old.map(Item::as_ref), row.item.as_ref().map(Item::as_ref));
@@ -313,7 +332,7 @@ impl<'a> Group<'a> {
             self.state.tombstones -= i64::from(stored.as_ref().is_some_and(|stored| stored.item.is_none()));
             tombstone::changes(self.state.id, key, stored.as_ref(), &row, rows);
         }
-        self.log(key, old, &row, request);
+        self.log(key, old, &row, cause);
         self.put_row(key, row);
     }
 
@@ -327,7 +346,7 @@ impl<'a> Group<'a> {
 
     /// Sequences advance with every change; a record is written only where a stream or a replica reads it, with the
     /// images they need.
-    fn log(&mut self, key: &ItemKey, old: Option<&Item>, row: &StoredItem, request: Option<[u8; 16]>) {
+    fn log(&mut self, key: &ItemKey, old: Option<&Item>, row: &StoredItem, cause: Cause) {
         let sequence = self.state.next;
         self.state.next = sequence.next();
         let stream = self.table.stream().map(|stream| stream.view);
@@ -348,8 +367,8 @@ impl<'a> Group<'a> {
             new: new_image.cloned(),
             same: old == row.item.as_ref(),
             expired: row.expired,
-            request,
-            trace: None,
+            request: cause.request,
+            trace: cause.trace,
         };
         self.commit.changes.push((sequence, Bytes::from(change.encode())));
     }
@@ -451,7 +470,13 @@ impl<'a> Group<'a> {
         };
         let stored = self.current.remove(&change.key).flatten();
         let merged = merge::merge(stored.as_ref(), incoming.clone(), self.state.stable);
-        self.settle(&change.key, stored, incoming, merged, change.request);
+        self.settle(
+            &change.key,
+            stored,
+            incoming,
+            merged,
+            Cause { request: change.request, trace: change.trace },
+        );
     }
 
     /// A row at or below stable that is not here was deleted everywhere: its sender does not know that any more.
@@ -459,7 +484,7 @@ impl<'a> Group<'a> {
         let stored = self.current.remove(&row.key).flatten();
         let merged = merge::merge(stored.as_ref(), row.row.clone(), self.state.stable);
         let late = matches!(merged.lost, Some((_, Kind::Late))).then(|| (row.key.clone(), row.row.version));
-        self.settle(&row.key, stored, row.row, merged, None);
+        self.settle(&row.key, stored, row.row, merged, Cause::default());
         late
     }
 
@@ -480,7 +505,7 @@ impl<'a> Group<'a> {
         let hlc = Hlc::tick(self.now_ms, self.state.max_hlc);
         let version = Version { hlc, origin: self.here };
         let row = merge::written(Some(&stored), version, None, false, self.state.stable);
-        self.store(key, Some(stored), row, None);
+        self.store(key, Some(stored), row, Cause::default());
     }
 
     /// A write whose region was evicted before anybody else had it. One that an item here names in its past was had.
@@ -507,7 +532,7 @@ impl<'a> Group<'a> {
     fn merge_row(&mut self, row: SnapshotRow) {
         let stored = self.current.remove(&row.key).flatten();
         let merged = merge::merge_snapshot(stored.as_ref(), row.row.clone(), self.state.stable);
-        self.settle(&row.key, stored, row.row, merged, None);
+        self.settle(&row.key, stored, row.row, merged, Cause::default());
     }
 
     fn settle(
@@ -516,7 +541,7 @@ impl<'a> Group<'a> {
         stored: Option<StoredItem>,
         incoming: StoredItem,
         merged: Merged,
-        request: Option<[u8; 16]>,
+        cause: Cause,
     ) {
         // Raised by every remote version, also by one that loses: what is written here later is later.
         self.raise(incoming.version.hlc);
@@ -524,7 +549,7 @@ impl<'a> Group<'a> {
             self.record_conflict(key, stored.as_ref(), &incoming, loser, kind);
         }
         match merged.row {
-            Some(row) if merged.applied => self.store(key, stored, row, request),
+            Some(row) if merged.applied => self.store(key, stored, row, cause),
             Some(row) => self.put_row(key, row),
             None => {
                 self.current.insert(key.clone(), stored);

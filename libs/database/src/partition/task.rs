@@ -121,7 +121,7 @@ impl<E: Engine> Task<E> {
                 false => Attempt::Failed(self.fenced()),
             };
         };
-        let committed = Committed::begin(&commit, ops.len());
+        let committed = Committed::begin(&commit, table, ops);
         match self.setting.engine.commit(vec![commit]).await {
             Ok(()) => {
                 committed.count(&self.setting.meters, table);

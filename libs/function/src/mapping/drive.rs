@@ -20,6 +20,7 @@ use super::payload;
 use super::seats::Seats;
 use super::shard::{Action, Batch, GivenUp, Position, ShardMachine, ShardSettings, Verdict};
 use super::source::{Page, ShardSource, SourceError, StreamRecord};
+use super::spans;
 use super::verdict::verdict;
 use crate::Clock;
 use crate::catalogue::mapping::OriginFilter;
@@ -348,10 +349,12 @@ impl<D: Documents, I: Invoker, S: ShardSource> Driver<D, I, S> {
             let batch_ref = batch_ref(&shared.mapping, &shard_id, &batch);
             invocation.cause = Cause { attempt, batch: Some(Arc::new(batch_ref)), is_event: false };
             let request_id = invocation.request_id.to_string();
+            let mut span = spans::invoking(&shared.mapping, shared.region, &batch, &mut invocation);
             let metrics = &shared.metrics;
             let result = shared.invoker.invoke(invocation).await;
             let verdict = verdict(&shared.mapping.knobs, &batch, &result);
             count(metrics, &batch, &verdict, &result);
+            spans::invoked(span.as_mut(), &result);
             Event::Invoked { lane, verdict, outcome: result.ok(), request_id }
         });
     }

@@ -30,6 +30,7 @@ fn record(sequence: u64, key: u64, time_ms: u64) -> StreamRecord {
         event: Bytes::from_static(b"{}"),
         approximate_time_ms: time_ms,
         origin: Region::new("r").unwrap(),
+        trace: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tradewind_model::change::Trace;
 use tradewind_model::{Region, Sequence};
 
 /// A shard as it is now.
@@ -32,6 +33,8 @@ pub struct StreamRecord {
     pub approximate_time_ms: u64,
     /// The region that wrote the change.
     pub origin: Region,
+    /// The trace that the change is part of.
+    pub trace: Option<Trace>,
 }
 
 /// What was read.

@@ -91,6 +91,7 @@ mod tests {
                 event: Bytes::from_static(b"{}"),
                 approximate_time_ms: 0,
                 origin: Region::new("r").unwrap(),
+                trace: None,
             })
         };
         Batch { records: (5..9).map(record).collect(), window: None, is_final: false }

@@ -122,8 +122,6 @@ metrics! {
         "Size of the file system where data is kept";
     DATABASE_SIZE Gauge "tradewind_database_size_bytes" ["region" "database"]
         "Size of a region's PostgreSQL database";
-    SPANS_DROPPED Counter "tradewind_spans_dropped_total" []
-        "Spans that were not exported";
     BUILD Gauge "tradewind_build_info" ["version"]
         "1, labelled with the version that runs";
     RESIDENT_MEMORY Gauge "process_resident_memory_bytes" []

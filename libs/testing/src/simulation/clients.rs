@@ -87,7 +87,7 @@ impl World {
         self.note(format!("client {id} {} k{key} {ask:?}", self.place_of(region, key)));
         let key = self.history.keys[key].clone();
         let request = Some(request_of(id));
-        (id, Write { key, action, condition: None, item_on_failure: false, request })
+        (id, Write { key, action, condition: None, item_on_failure: false, request, trace: None })
     }
 
     /// Into the partition's queue; a node that is down loses it.

@@ -11,6 +11,7 @@ use tradewind_model::Region;
 
 use super::account_id;
 use super::kafka::Kafka;
+use super::telemetry::Telemetry;
 
 /// Where a region keeps its data.
 #[derive(Args, Clone)]
@@ -90,6 +91,8 @@ pub struct Storage {
     /// Write the ports and the process id to this file, as JSON, once requests are taken
     #[arg(long, env = "TRADEWIND_READY_FILE", value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub telemetry: Telemetry,
 }
 
 /// By which host, and which port if it is another than that listened on, the others come.

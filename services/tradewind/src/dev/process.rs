@@ -25,11 +25,12 @@ const DEFAULT_REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
 const DRAIN: Duration = Duration::from_secs(8);
 
 pub fn run(settings: Dev) -> anyhow::Result<()> {
-    tradewind_telemetry::log_to_stderr();
     let background = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let exporting = background.block_on(async { settings.telemetry.start("tradewind-dev") })?;
     let data = DataThreads::start()?;
     let outcome = background.block_on(run_in(settings, &data.handles, background.handle()));
     data.stop();
+    drop(exporting);
     background.shutdown_timeout(Duration::from_secs(1));
     outcome
 }

@@ -8,6 +8,7 @@ use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::sync::OwnedSemaphorePermit;
 use tradewind_model::Sequence;
+use tradewind_telemetry::trace::Span;
 
 use crate::codec::Encoded;
 use crate::progress::Mark;
@@ -19,6 +20,7 @@ struct Sent {
     created_ms: Option<u64>,
     delivery: DeliveryFuture,
     _permit: OwnedSemaphorePermit,
+    _traced: Option<Span>,
 }
 
 #[derive(Default)]
@@ -41,6 +43,7 @@ impl Window {
         record: Encoded,
         permit: OwnedSemaphorePermit,
     ) -> Result<(), KafkaError> {
+        let traced = record.traced;
         let (sequence, created_ms) = (record.span.sequence, record.created_ms);
         let (key, value) = record.body.map_or((None, None), |(key, value)| (Some(key), Some(value)));
         let produced = FutureRecord {
@@ -52,7 +55,7 @@ impl Window {
             headers: Some(record.headers),
         };
         let delivery = producer.send_result(produced).map_err(|(error, _)| error)?;
-        self.0.push_back(Sent { sequence, created_ms, delivery, _permit: permit });
+        self.0.push_back(Sent { sequence, created_ms, delivery, _permit: permit, _traced: traced });
         Ok(())
     }
 
