@@ -7,6 +7,7 @@
 //! Cardinality is bounded: of a region's tables, at most [`MAX_TABLES`] have numbers of their own.
 
 pub mod declared;
+mod disk;
 mod process;
 mod region;
 
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use prometheus::{CounterVec, Encoder, GaugeVec, Opts, Registry, TextEncoder};
 
 pub use declared::{Kind, Metric};
+pub use disk::Disk;
 pub use process::started;
 pub use region::{MAX_TABLES, Outcome, RegionMeters, TableMeters};
 

@@ -33,6 +33,9 @@ pub enum Command {
     /// Make, list and disable the access keys of a region on PostgreSQL
     #[command(subcommand)]
     Credentials(operation::Credentials),
+    /// Make the certificates, passwords and keys of a deployment
+    #[command(subcommand)]
+    Secrets(operation::Secrets),
     /// Ask a service of this machine whether it can serve; the exit code says so
     Healthcheck(operation::Healthcheck),
     /// List tables in every region

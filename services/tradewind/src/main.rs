@@ -6,6 +6,7 @@ mod credentials;
 mod dev;
 mod healthcheck;
 mod loadtest;
+mod secrets;
 mod storage;
 mod store;
 mod streams;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Storage(settings) => storage::run(*settings),
         Command::Streams(settings) => streams::run(*settings),
         Command::Credentials(command) => credentials::run(&command),
+        Command::Secrets(command) => secrets::run(&command),
         Command::Healthcheck(settings) => healthcheck::run(&settings),
         Command::Tables(query) => tools::tables(&query),
         Command::Conflicts(command) => tools::conflicts(&command),

@@ -39,11 +39,12 @@ use self::front::{Answers, Beside, OneRegion, OwnRegion};
 const DRAIN: Duration = Duration::from_secs(8);
 
 pub fn run(arguments: Streams) -> anyhow::Result<()> {
-    tradewind_telemetry::log_to_stderr();
     let background = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let exporting = background.block_on(async { arguments.telemetry.start("tradewind-streams") })?;
     let data = DataThreads::start()?;
     let outcome = background.block_on(run_in(arguments, data.handles.clone(), background.handle().clone()));
     data.stop();
+    drop(exporting);
     background.shutdown_timeout(Duration::from_secs(1));
     outcome
 }

@@ -114,14 +114,10 @@ metrics! {
         "Given-up records that went to the mapping's destination";
     DESTINATION_FAILURES Counter "tradewind_destination_delivery_failures_total" ["region" "function" "mapping"]
         "Given-up records that the mapping's destination did not take";
-    CLOCK_OFFSET Gauge "tradewind_clock_offset_seconds" ["region" "peer"]
-        "The other region's clock less this one's, as last seen";
     DISK_FREE Gauge "tradewind_disk_free_bytes" ["path"]
         "Free space where data is kept";
     DISK_SIZE Gauge "tradewind_disk_size_bytes" ["path"]
         "Size of the file system where data is kept";
-    DATABASE_SIZE Gauge "tradewind_database_size_bytes" ["region" "database"]
-        "Size of a region's PostgreSQL database";
     BUILD Gauge "tradewind_build_info" ["version"]
         "1, labelled with the version that runs";
     RESIDENT_MEMORY Gauge "process_resident_memory_bytes" []

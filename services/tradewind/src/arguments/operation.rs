@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
+use tradewind_model::Region;
 
 use super::storage::Database;
 
@@ -31,6 +33,39 @@ pub enum Credentials {
         #[command(flatten)]
         database: Database,
     },
+}
+
+#[derive(Subcommand)]
+pub enum Secrets {
+    /// Make the files that are missing: link certificates with their authority, a database password, a first access key
+    Create {
+        /// Where they lie
+        folder: PathBuf,
+        /// The regions, each with the host by which other regions reach it [default host: links.REGION]
+        #[arg(long, value_name = "REGION[=HOST]", value_delimiter = ',', required = true)]
+        region: Vec<LinkRegion>,
+        /// The user id that the services run under; the authority's key stays with whoever runs this
+        #[arg(long, value_name = "UID")]
+        owner: Option<u32>,
+    },
+}
+
+/// A region and the host by which its links arrive.
+#[derive(Clone, Debug)]
+pub struct LinkRegion {
+    pub name: Region,
+    pub host: String,
+}
+
+impl FromStr for LinkRegion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<LinkRegion, String> {
+        let (name, host) = text.split_once('=').unwrap_or((text, ""));
+        let name = Region::new(name).map_err(|error| error.to_string())?;
+        let host = if host.is_empty() { format!("links.{name}") } else { host.to_owned() };
+        Ok(LinkRegion { name, host })
+    }
 }
 
 #[derive(Args, Clone)]

@@ -8,6 +8,7 @@ use clap::Args;
 use super::account_id;
 use super::kafka::Kafka;
 use super::storage::{Advertise, Database, node_name};
+use super::telemetry::Telemetry;
 
 #[derive(Args, Clone)]
 pub struct Streams {
@@ -55,4 +56,6 @@ pub struct Streams {
     /// Write the ports and the process id to this file, as JSON, once requests are taken
     #[arg(long, env = "TRADEWIND_READY_FILE", value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub telemetry: Telemetry,
 }

@@ -20,7 +20,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tradewind_storage::{Answered, Guard, Other, metrics_answer};
 use tradewind_streams::Request;
-use tradewind_telemetry::metrics::Sample;
+use tradewind_telemetry::metrics::{Disk, Sample};
 use tradewind_wire::ApiError;
 use tradewind_wire::http::is_lambda_path;
 
@@ -57,6 +57,7 @@ impl Other for Admin {
                 Some(question) => self.question(question, &body).await,
                 None if is_lambda_path(path) => self.lambda(head, &body).await,
                 None if path == "/metrics" => metrics_answer(self.samples()),
+                None if path == "/ready" => json_answer(StatusCode::OK, &self.ready()),
                 None => json_answer(StatusCode::OK, &json!({ "status": "ok" })),
             }
         })
@@ -127,8 +128,21 @@ impl Admin {
         Ok(json!({ "tables": tables }))
     }
 
+    /// A disk that is nearly full keeps no request from being served; it is said all the same.
+    fn ready(&self) -> Value {
+        let warning = self.regions.data_dir().and_then(|dir| Disk::of(dir)?.warning(dir));
+        match warning {
+            Some(warning) => json!({ "status": "ok", "warnings": [warning] }),
+            None => json!({ "status": "ok" }),
+        }
+    }
+
     fn samples(&self) -> Vec<Sample> {
         let mut samples = Vec::new();
+        let dir = self.regions.data_dir();
+        if let Some((dir, disk)) = dir.and_then(|dir| Some((dir, Disk::of(dir)?))) {
+            disk.samples(dir, &mut samples);
+        }
         for process in self.regions.all() {
             process.database.samples(self.regions.shows_keys(), &mut samples);
             process.replicator.samples(&mut samples);

@@ -1,7 +1,7 @@
 //! The regions of the process. Where the command line names none, a region exists from its first use.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use tokio::runtime::Handle;
@@ -61,6 +61,11 @@ impl RegionSet {
             first,
             this: this.clone(),
         })
+    }
+
+    /// Where data lies, if it is kept.
+    pub fn data_dir(&self) -> Option<&Path> {
+        (!self.settings.in_memory).then_some(&*self.settings.data_dir)
     }
 
     /// Whether metrics name hot keys as they are.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tradewind_model::Region;
 use tradewind_rpc::{Answering, CallError, Question};
-use tradewind_storage::{Answered, Guard, Other, lambda};
+use tradewind_storage::{Answered, Guard, Other, lambda, metrics_answer};
 use tradewind_streams::{Node, Request};
 use tradewind_wire::http::is_lambda_path;
 use uuid::Uuid;
@@ -43,7 +43,7 @@ impl Beside {
 impl Other for Beside {
     fn guard(&self, path: &str) -> Option<Guard> {
         match path {
-            "/health" | "/ready" => Some(Guard::Open),
+            "/health" | "/ready" | "/metrics" => Some(Guard::Open),
             path => is_lambda_path(path).then_some(Guard::Signed("lambda")),
         }
     }
@@ -57,6 +57,11 @@ impl Other for Beside {
             match head.uri.path() {
                 "/health" => json_answer(StatusCode::OK, &json!({ "status": "ok" })),
                 "/ready" => self.ready(),
+                "/metrics" => {
+                    let mut samples = Vec::new();
+                    self.node.streams.samples(&mut samples);
+                    metrics_answer(samples)
+                }
                 path => {
                     let query = head.uri.query().unwrap_or_default();
                     handle(&self.node, head.method.as_str(), path, query, &head.headers, &body).await

@@ -1,0 +1,177 @@
+//! `tradewind secrets create`: the files that a deployment's services are given, made where they are missing.
+//!
+//! ```text
+//! link-ca.pem, link-ca.key           the authority of the certificates that regions show each other
+//! link-REGION.pem, link-REGION.key   a region's own, for the host by which it is reached, as server and client
+//! postgres-password                  of the regions' databases
+//! credentials                        a first access key, as an AWS shared credentials file
+//! ```
+//!
+//! What is there stays as it is, so that it may run before every start; a file comes into being whole or not at all. Nothing
+//! secret is printed.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
+};
+
+use crate::arguments::operation::{LinkRegion, Secrets};
+
+pub fn run(command: &Secrets) -> anyhow::Result<()> {
+    let Secrets::Create { folder, region, owner } = command;
+    let folder = Folder { path: folder.clone(), owner: *owner };
+    fs::create_dir_all(&folder.path).with_context(|| folder.path.display().to_string())?;
+    let (certificate, key) = folder.authority()?;
+    for region in region {
+        folder.link(region, &certificate, &key)?;
+    }
+    folder.put("postgres-password", true, &random())?;
+    folder.put("credentials", true, &profile())?;
+    Ok(())
+}
+
+struct Folder {
+    path: PathBuf,
+    /// Who reads the services' files.
+    owner: Option<u32>,
+}
+
+impl Folder {
+    /// The certificate and key of the authority, made if there is none.
+    fn authority(&self) -> anyhow::Result<(String, KeyPair)> {
+        let (certificate_file, key_file) = (self.path.join("link-ca.pem"), self.path.join("link-ca.key"));
+        if certificate_file.exists() && key_file.exists() {
+            let certificate = read(&certificate_file)?;
+            let key = KeyPair::from_pem(&read(&key_file)?)
+                .with_context(|| format!("{}: no private key", key_file.display()))?;
+            return Ok((certificate, key));
+        }
+        if certificate_file.exists() {
+            bail!("{}: its key is gone, so no certificate can be made", certificate_file.display());
+        }
+        let key = KeyPair::generate()?;
+        let mut params = named("Tradewind links", Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key)?.pem();
+        // The key first: without it the certificate is worth nothing.
+        self.replace("link-ca.key", false, &key.serialize_pem())?;
+        self.put("link-ca.pem", true, &certificate)?;
+        Ok((certificate, key))
+    }
+
+    fn link(&self, region: &LinkRegion, authority: &str, authority_key: &KeyPair) -> anyhow::Result<()> {
+        let (certificate, key_name) =
+            (format!("link-{}.pem", region.name), format!("link-{}.key", region.name));
+        if self.path.join(&certificate).exists() {
+            return Ok(());
+        }
+        let issuer = Issuer::from_ca_cert_pem(authority, authority_key)?;
+        let key = KeyPair::generate()?;
+        let mut params = named(region.name.as_str(), vec![region.host.clone(), "localhost".to_owned()])?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        // The key first: where the certificate is, the key is its own.
+        self.replace(&key_name, true, &key.serialize_pem())?;
+        self.put(&certificate, true, &params.signed_by(&key, &issuer)?.pem())
+    }
+
+    /// Makes a file that is missing.
+    fn put(&self, name: &str, for_services: bool, text: &str) -> anyhow::Result<()> {
+        match self.path.join(name).exists() {
+            true => Ok(()),
+            false => self.replace(name, for_services, text),
+        }
+    }
+
+    fn replace(&self, name: &str, for_services: bool, text: &str) -> anyhow::Result<()> {
+        let (path, part) = (self.path.join(name), self.path.join(format!("{name}.part")));
+        let write = || {
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            if let Some(owner) = self.owner.filter(|_| for_services) {
+                chown(&part, Some(owner), None)?;
+            }
+            fs::rename(&part, &path)
+        };
+        write().with_context(|| path.display().to_string())?;
+        eprintln!("made {}", path.display());
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| path.display().to_string())
+}
+
+/// They hold until they are replaced: an expiry date would only be a day on which replication stops.
+fn named(name: &str, hosts: Vec<String>) -> anyhow::Result<CertificateParams> {
+    let mut params = CertificateParams::new(hosts)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2120, 1, 1);
+    Ok(params)
+}
+
+/// 244 bits, in characters that no file or URL minds.
+fn random() -> String {
+    format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+}
+
+fn profile() -> String {
+    let id = random()[..16].to_uppercase();
+    format!("[default]\naws_access_key_id = TRDW{id}\naws_secret_access_key = {}\n", random())
+}
+
+#[cfg(test)]
+mod tests {
+    use tradewind_iam::Profiles;
+
+    use super::*;
+
+    fn create(path: &Path, regions: &[&str]) {
+        let region = regions.iter().map(|region| region.parse().unwrap()).collect();
+        run(&Secrets::Create { folder: path.to_owned(), region, owner: None }).unwrap();
+    }
+
+    #[test]
+    fn what_is_there_stays_and_what_is_missing_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        create(folder.path(), &["us-east-1"]);
+        let all = || -> Vec<_> {
+            let mut files: Vec<_> =
+                fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+            files.sort();
+            files.into_iter().map(|file| (file.clone(), fs::read_to_string(&file).unwrap())).collect()
+        };
+        let before = all();
+        assert_eq!(before.len(), 6, "{before:?}");
+        create(folder.path(), &["us-east-1", "eu-west-1=eu.example.com"]);
+        let after = all();
+        assert_eq!(after.len(), 8);
+        assert!(before.iter().all(|file| after.contains(file)), "nothing was replaced");
+        let profiles = fs::read_to_string(folder.path().join("credentials")).unwrap();
+        assert_eq!(Profiles::parse(&profiles).unwrap().iter().count(), 1);
+    }
+
+    #[test]
+    fn only_their_owner_can_read_them() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        create(folder.path(), &["us-east-1"]);
+        for file in fs::read_dir(folder.path()).unwrap() {
+            let mode = file.unwrap().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+}
