@@ -71,10 +71,19 @@ lint: fmt-check clippy
 build:
 	cargo build --workspace --locked --lib --bins --tests --examples
 
-# One of them watches system calls; where strace is not to be had, it says so and is skipped.
-.PHONY: rust-tests
-rust-tests: $(INSTALLED)
+# What the tests start: PostgreSQL's programs (unless a server is named), a Java runtime and Maven for Kafka's own broker and
+# clients, kcat. One watches system calls; where strace is not to be had, it says so and is skipped.
+.PHONY: test-tools
+test-tools:
+	@missing=; \
+	has() { command -v $$1 >/dev/null || missing="$$missing$$2 "; }; \
+	[ -n "$${TRADEWIND_TEST_POSTGRES:-}" ] || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || has initdb postgresql; \
+	has java default-jre-headless; has mvn maven; has kcat kcat; \
+	[ -z "$$missing" ] || { $(call install,$$missing); }
 	@command -v strace >/dev/null || { $(call install,strace); } || true
+
+.PHONY: rust-tests
+rust-tests: $(INSTALLED) test-tools
 	TRADEWIND_TEST_PYTHON=$(PYTHON) cargo test --workspace --locked --no-fail-fast
 
 .PHONY: blackbox
@@ -85,8 +94,7 @@ blackbox: $(INSTALLED)
 SHAPE ?= nodes=3,databases=2
 
 .PHONY: blackbox-cluster
-blackbox-cluster: $(INSTALLED)
-	@[ -n "$${TRADEWIND_TEST_POSTGRES:-}" ] || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { $(call install,postgresql); }
+blackbox-cluster: $(INSTALLED) test-tools
 	cd tests/blackbox && TRADEWIND_TEST_CLUSTER=$(SHAPE) $(PYTHON) -m pytest --quiet -n $(WORKERS)
 
 .PHONY: blackbox-clusters

@@ -4,6 +4,8 @@
 //! it. `TRADEWIND_TEST_POSTGRES` names an existing server instead, whose user may create databases; what needs to stop or
 //! configure a server says that it was not checked.
 
+mod harm;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -44,6 +46,8 @@ pub struct TestServer {
     folder: Option<TempDir>,
     process: Option<Process>,
     existing: Option<String>,
+    /// The folder is a file system of its own.
+    is_mounted: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,10 +74,19 @@ impl TestServer {
     /// With settings of its own; an existing server is not asked.
     pub fn start_with(settings: &[(&str, &str)]) -> TestServer {
         if let Some(url) = std::env::var(EXISTING).ok().filter(|_| settings.is_empty()) {
-            return TestServer { bin: PathBuf::new(), folder: None, process: None, existing: Some(url) };
+            return TestServer {
+                bin: PathBuf::new(),
+                folder: None,
+                process: None,
+                existing: Some(url),
+                is_mounted: false,
+            };
         }
+        TestServer::start_in(private_folder(), settings)
+    }
+
+    fn start_in(folder: TempDir, settings: &[(&str, &str)]) -> TestServer {
         let bin = find_bin().expect(MISSING);
-        let folder = private_folder();
         let data = folder.path().join("data");
         let init = ["-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"];
         run(Command::new(bin.join("initdb")).args(init).arg(&data));
@@ -81,7 +94,8 @@ impl TestServer {
             SETTINGS.iter().chain(settings).map(|(name, value)| format!("{name} = {value}")).collect();
         lines.push(format!("unix_socket_directories = '{}'", folder.path().display()));
         append(&data.join("postgresql.auto.conf"), &lines.join("\n"));
-        let mut server = TestServer { bin, folder: Some(folder), process: None, existing: None };
+        let mut server =
+            TestServer { bin, folder: Some(folder), process: None, existing: None, is_mounted: false };
         server.resume();
         server
     }
@@ -98,8 +112,13 @@ impl TestServer {
         let primary = format!("host={} user={USER} application_name={name}", self.folder().display());
         lines.push(format!("primary_conninfo = '{primary}'"));
         append(&data.join("postgresql.auto.conf"), &lines.join("\n"));
-        let mut server =
-            TestServer { bin: self.bin.clone(), folder: Some(folder), process: None, existing: None };
+        let mut server = TestServer {
+            bin: self.bin.clone(),
+            folder: Some(folder),
+            process: None,
+            existing: None,
+            is_mounted: false,
+        };
         server.resume();
         server
     }
@@ -199,6 +218,9 @@ impl TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         self.stop(Stop::Immediate);
+        if let Some(folder) = self.folder.as_ref().filter(|_| self.is_mounted) {
+            TestServer::unmount(folder.path());
+        }
     }
 }
 

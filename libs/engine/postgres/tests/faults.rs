@@ -249,10 +249,83 @@ async fn without_free_connections_requests_wait_and_are_refused() {
     assert!(matches!(read, Err(Error::Unavailable(_))), "{read:?}");
     assert!(matches!(write, Err(Error::Unavailable(_) | Error::Unknown(_))), "{write:?}");
     assert!(begun.elapsed() < PATIENCE * 2, "{:?}", begun.elapsed());
+    let troubles = engine.troubles().await;
+    assert!(!troubles.is_empty(), "it says what is wrong");
     drop(taken);
     let mut owner = Owner::of(&engine, 1).await;
     owner.commit(&engine, vec![], 1).await;
     assert_eq!(value_of(&engine, Space::Items, "a").await.as_deref(), Some(&b"1"[..]));
+}
+
+/// A write that needs room is refused in time, reads go on where the server does, and all goes on once there is room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_writes_and_loses_nothing() {
+    let Some(mut server) = TestServer::start_small(200) else { return };
+    let url = server.create_database().await;
+    let engine = Arc::new(open(&url).await);
+    let owner = Owner::of(&*engine, 9).await;
+    let loads = under_load(&engine, async |_| {
+        tokio::task::block_in_place(|| server.fill());
+        let begun = Instant::now();
+        let large = vec![put(Space::Items, "large", vec![7; 4 << 20])];
+        let answer = engine.commit(vec![owner.clone().part(large, 1)]).await;
+        assert!(matches!(answer, Err(Error::Unavailable(_) | Error::Unknown(_))), "{answer:?}");
+        assert!(begun.elapsed() < PATIENCE * 2, "{:?}", begun.elapsed());
+        until_in_trouble(&engine).await;
+        tokio::task::block_in_place(|| server.free());
+    })
+    .await;
+    for load in &loads {
+        load.check(&engine).await;
+    }
+    until_well(&engine).await;
+}
+
+/// Every process of the server stands still, and later goes on with what it was about to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stands_still_is_waited_for_and_loses_nothing() {
+    let server = TestServer::start_with(&[("max_connections", "60")]);
+    let url = server.create_database().await;
+    let engine = Arc::new(open(&url).await);
+    let owner = Owner::of(&*engine, 9).await;
+    let loads = under_load(&engine, async |_| {
+        server.freeze();
+        let begun = Instant::now();
+        let (read, write) = tokio::join!(
+            engine.read(Space::Items, &[b"a"]),
+            engine.commit(vec![owner.clone().part(vec![put(Space::Items, "a", "1")], 1)])
+        );
+        assert!(matches!(read, Err(Error::Unavailable(_))), "{read:?}");
+        assert!(matches!(write, Err(Error::Unavailable(_) | Error::Unknown(_))), "{write:?}");
+        assert!(begun.elapsed() < PATIENCE * 3, "{:?}", begun.elapsed());
+        until_in_trouble(&engine).await;
+        server.thaw();
+    })
+    .await;
+    for load in &loads {
+        load.check(&engine).await;
+    }
+    until_well(&engine).await;
+}
+
+async fn until_in_trouble(engine: &PostgresEngine) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while engine.troubles().await.is_empty() {
+        assert!(Instant::now() < until, "it does not say what is wrong");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn until_well(engine: &PostgresEngine) {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let troubles = engine.troubles().await;
+        if troubles.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < until, "{troubles:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]

@@ -87,6 +87,49 @@ async fn partitions_are_spread() {
     }
 }
 
+/// Once the engine is told which hashes lie in which partition, an item is asked of its own database, whatever the other does.
+#[tokio::test]
+async fn an_item_is_read_from_its_own_database_only() {
+    let server = TestServer::start();
+    let subject = SeveralSubject::new(&server).await;
+    let engine = subject.engine();
+    let mut owners = [Owner::of(engine, 0).await, Owner::of(engine, 1).await];
+    let table = partition(0).incarnation;
+    let key = |hash: u64| [&table.as_bytes()[..], &hash.to_be_bytes(), b"key"].concat();
+    let keys = [key(0), key(u64::MAX)];
+    for (owner, key) in owners.iter_mut().zip(&keys) {
+        owner.commit(engine, vec![put(Space::Items, key.clone(), "row")], 0).await;
+    }
+    engine.place(table, &[(0, u64::MAX / 2), (1, u64::MAX)]);
+    for key in &keys {
+        assert!(value_of(engine, Space::Items, key.clone()).await.is_some());
+    }
+    close_database_of(&server, &subject, 1).await;
+    assert!(value_of(engine, Space::Items, keys[0].clone()).await.is_some(), "the other is not asked");
+    let refused = engine.read(Space::Items, &[&keys[1]]).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+}
+
+/// Nobody gets into the database where this partition lies any more.
+async fn close_database_of(server: &TestServer, subject: &SeveralSubject, number: u32) {
+    let mut closed = 0;
+    for url in &subject.urls {
+        let id = partition(number).to_bytes();
+        let sql = "SELECT count(*) FROM partitions WHERE partition = $1";
+        let row = client(url).await.query_one(sql, &[&&id[..]]).await.expect("reads");
+        if row.get::<_, i64>(0) == 1 {
+            let name = url.rsplit('/').next().expect("a URL has a database");
+            let session = server.client("postgres").await;
+            let close = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false");
+            session.batch_execute(&close).await.expect("its user may");
+            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+            session.execute(end, &[&name]).await.expect("its user may");
+            closed += 1;
+        }
+    }
+    assert_eq!(closed, 1, "it lies in one of them");
+}
+
 #[tokio::test]
 async fn ranges_are_merged_in_order() {
     let server = TestServer::start();
