@@ -109,6 +109,9 @@ impl<D: Documents> Catalogue<D> {
         now_ms: u64,
     ) -> Result<Option<Mapping>, CatalogueError> {
         let edit = |mapping: &mut Mapping| {
+            if mapping.deleting {
+                return Ok(());
+            }
             if mapping.enabled {
                 mapping.transition = "Disabling".to_owned();
                 mapping.generation += 1;

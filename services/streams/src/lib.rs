@@ -173,6 +173,8 @@ impl<E: Engine + Documents + Members> Node<E> {
     /// given back last, so that the others begin where this one has saved.
     pub async fn run(&self, shutdown: CancellationToken) {
         let stopped = CancellationToken::new();
+        // Whoever drops this has given up: the lease is renewed no more, and ends by itself.
+        let _given_up = stopped.clone().drop_guard();
         let lease = lease::Keeping {
             members: self.engine.clone(),
             group: self.group,

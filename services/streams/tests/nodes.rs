@@ -152,7 +152,6 @@ fn distinct(seen: &[(&'static str, String)]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "known to fail: the shards of a dead node go on later than 10 s; open in issue 7"]
 async fn shards_are_spread_handed_over_and_taken_from_the_dead() {
     let world = World::open().await;
     let arn = world.table().await;

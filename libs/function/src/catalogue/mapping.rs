@@ -39,9 +39,13 @@ pub struct Mapping {
     pub knobs: Knobs,
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+    /// It is to be gone as soon as nothing of it runs any more, and takes no more changes.
+    #[serde(default)]
+    pub deleting: bool,
     /// Grows with each change; the one that runs the mapping reports which it has taken up.
     pub generation: u64,
-    /// The state shown until this generation is taken up: `Creating`, `Updating`, `Enabling` or `Disabling`.
+    /// The state shown until this generation is taken up: `Creating`, `Updating`, `Enabling`, `Disabling` or
+    /// `Deleting`.
     pub transition: String,
     /// Why it is not enabled, if Tradewind or a person said so.
     #[serde(default)]

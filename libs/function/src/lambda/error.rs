@@ -48,6 +48,10 @@ impl ApiError {
         ApiError::new(409, "ResourceConflictException", message)
     }
 
+    pub fn in_use(message: impl Into<String>) -> ApiError {
+        ApiError::new(400, "ResourceInUseException", message)
+    }
+
     pub fn precondition_failed() -> ApiError {
         let message = "The Revision Id provided does not match the latest Revision Id. Call the \
                        GetFunction/GetAlias API to retrieve the latest Revision Id";

@@ -64,6 +64,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
             start_after,
             knobs,
             tags: input.tags,
+            deleting: false,
             generation: 1,
             transition: "Creating".to_owned(),
             pause_reason: None,
@@ -111,6 +112,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
             None => None,
         };
         let edit = |mapping: &mut Mapping| {
+            refuse_deleting(mapping, "update")?;
             let enabled = input.enabled.unwrap_or(mapping.enabled);
             mapping.transition = match (mapping.enabled, enabled) {
                 (false, true) => "Enabling",
@@ -134,14 +136,18 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         Ok(Response::json(202, &self.show(&mapping).await?))
     }
 
-    /// The mapping is gone when this answers; whoever runs it stops and removes its checkpoints.
+    /// Whoever runs the mapping lets the last invocation end and removes it.
     pub(super) async fn delete_mapping(&self, uuid: &str) -> Answer {
-        let status = self.catalogue.mapping_status(uuid).await?;
-        let mapping = self.catalogue.delete_mapping(uuid).await?.ok_or_else(not_found)?;
-        let (function, arn) = self.arns(&mapping);
-        let mut shown = answers::mapping(&mapping, status.as_ref(), &function, &arn);
-        shown["State"] = json!("Deleting");
-        Ok(Response::json(202, &shown))
+        let edit = |mapping: &mut Mapping| {
+            refuse_deleting(mapping, "delete")?;
+            mapping.deleting = true;
+            mapping.transition = "Deleting".to_owned();
+            mapping.generation += 1;
+            mapping.last_modified_ms = (self.clock)();
+            Ok::<_, ApiError>(())
+        };
+        let mapping = self.catalogue.update_mapping(uuid, edit).await?.ok_or_else(not_found)??;
+        Ok(Response::json(202, &self.show(&mapping).await?))
     }
 
     pub(super) async fn show(&self, mapping: &Mapping) -> Result<Value, ApiError> {
@@ -233,6 +239,15 @@ fn is_stream(arn: &str) -> bool {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     matches!(parts.as_slice(), ["arn", _, "dynamodb", _, _, resource]
         if resource.starts_with("table/") && resource.contains("/stream/"))
+}
+
+pub(super) fn refuse_deleting(mapping: &Mapping, what: &str) -> Result<(), ApiError> {
+    match mapping.deleting {
+        true => {
+            Err(ApiError::in_use(format!("Cannot {what} the event source mapping because it is in use.")))
+        }
+        false => Ok(()),
+    }
 }
 
 pub(super) fn not_found() -> ApiError {

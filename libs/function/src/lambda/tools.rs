@@ -230,6 +230,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
 
     async fn resume(&self, uuid: &str) -> Answer {
         let edit = |mapping: &mut Mapping| {
+            super::mappings::refuse_deleting(mapping, "update")?;
             if !mapping.enabled {
                 mapping.transition = "Enabling".to_owned();
                 mapping.generation += 1;
@@ -277,6 +278,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
             // A tumbling window belongs to the mapping that opened it.
             knobs: Knobs { tumbling_window_s: 0, ..mapping.knobs },
             tags: Default::default(),
+            deleting: false,
             generation: 1,
             transition: "Creating".to_owned(),
             pause_reason: None,

@@ -5,6 +5,7 @@
 //! end however long that takes, saves, and lets go of the checkpoint; only then the other node takes it over.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tradewind_engine::Documents;
 
-use super::checkpoint::{Checkpoints, SaveError};
+use super::checkpoint::{Checkpoints, Lease, SaveError};
 use super::drive::{Ended, Shared, Stop, drive};
 use super::metrics::MappingMetrics;
 use super::runner::Inner;
@@ -40,6 +41,14 @@ pub async fn follow<D: Documents, I: Invoker, S: ShardSource>(
 ) {
     while !stop.is_cancelled() {
         let Some(mapping) = desired.borrow_and_update().clone() else { break };
+        if mapping.deleting {
+            tokio::select! {
+                never = bury(&inner, &mapping.uuid) => match never {},
+                _ = desired.changed() => {}
+                () = stop.cancelled() => {}
+            }
+            continue;
+        }
         let reporting = report(&inner, &mapping, &metrics);
         if mapping.enabled {
             let halt = stop.child_token();
@@ -67,6 +76,40 @@ pub async fn follow<D: Documents, I: Invoker, S: ShardSource>(
     }
 }
 
+/// Removes a mapping of which nothing runs here any more, once nothing runs elsewhere. One node does it for all.
+async fn bury<D: Documents, I, S>(inner: &Inner<D, I, S>, uuid: &str) -> Infallible {
+    loop {
+        if inner.settings.seats.is_mine(uuid, "") {
+            let buried = match runs_elsewhere(inner, uuid).await {
+                Ok(true) => Ok(()),
+                Ok(false) => {
+                    inner.catalogue.delete_mapping(uuid).await.map(drop).map_err(|error| error.to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = buried {
+                tracing::warn!(mapping = uuid, error, "removing a deleted mapping");
+            }
+        }
+        tokio::time::sleep(AWAIT_RELEASE).await;
+    }
+}
+
+/// Whether a living node has not let go of a shard. Nothing of the mapping runs here: what the checkpoints say of this
+/// node is mended.
+async fn runs_elsewhere<D: Documents, I, S>(inner: &Inner<D, I, S>, uuid: &str) -> Result<bool, SaveError> {
+    let (checkpoints, seats) = (Checkpoints::new(inner.catalogue.documents().clone()), &inner.settings.seats);
+    let mut elsewhere = false;
+    for (shard_id, standing) in checkpoints.positions(uuid).await? {
+        if standing.owner == seats.me() {
+            checkpoints.disown(uuid, &shard_id, seats.me()).await?;
+        } else {
+            elsewhere |= seats.is_live(&standing.owner);
+        }
+    }
+    Ok(elsewhere)
+}
+
 async fn forget<D: Documents, I, S>(inner: &Inner<D, I, S>, uuid: &str) {
     let checkpoints = Checkpoints::new(inner.catalogue.documents().clone());
     if let Err(error) = checkpoints.forget(uuid).await {
@@ -78,7 +121,8 @@ async fn forget<D: Documents, I, S>(inner: &Inner<D, I, S>, uuid: &str) {
     }
 }
 
-/// Writes the status whenever it has changed; never returns. One node speaks for all.
+/// Writes the status whenever it has changed; never returns. One node speaks for all: of a disabled mapping once nothing of
+/// it runs anywhere.
 async fn report<D: Documents, I, S>(inner: &Inner<D, I, S>, mapping: &Mapping, metrics: &MappingMetrics) {
     let mut written = None;
     loop {
@@ -86,6 +130,7 @@ async fn report<D: Documents, I, S>(inner: &Inner<D, I, S>, mapping: &Mapping, m
         let status = MappingStatus { generation: mapping.generation, last_processing_result };
         if inner.settings.seats.is_mine(&mapping.uuid, "")
             && written.as_ref() != Some(&status)
+            && (mapping.enabled || matches!(runs_elsewhere(inner, &mapping.uuid).await, Ok(false)))
             && inner.catalogue.set_mapping_status(&mapping.uuid, &status).await.is_ok()
         {
             written = Some(status);
@@ -171,7 +216,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> Shards<D, I, S> {
                         Some(parent) => !self.is_finished(parent).await.map_err(|error| error.to_string())?,
                         None => false,
                     };
-                    if !waits && !self.start(shard).await.map_err(|error| error.to_string())? {
+                    if !waits && !self.start(shard).await? {
                         again = AWAIT_RELEASE;
                     }
                 }
@@ -220,14 +265,17 @@ impl<D: Documents, I: Invoker, S: ShardSource> Shards<D, I, S> {
         Ok(())
     }
 
-    /// `false`: a living node has not let go of it yet.
-    async fn start(&mut self, shard: &ShardInfo) -> Result<bool, SaveError> {
+    /// `false`: a living node has not let go of it yet, or it is to stop already.
+    async fn start(&mut self, shard: &ShardInfo) -> Result<bool, String> {
         let Shared { mapping, checkpoints, seats, .. } = &*self.shared;
         let after = mapping.start_after.get(&shard.shard_id).copied().unwrap_or_default();
         let start = Position { sequence: after, window: None };
         let is_live = |node: &str| seats.is_live(node);
-        let claimed = checkpoints.claim(&mapping.uuid, &shard.shard_id, seats.me(), start, is_live).await?;
-        let Some(lease) = claimed else { return Ok(false) };
+        let claimed = checkpoints.claim(&mapping.uuid, &shard.shard_id, seats.me(), start, is_live).await;
+        let Some(lease) = claimed.map_err(|error| error.to_string())? else { return Ok(false) };
+        if !self.is_still_wanted(lease.clone()).await? {
+            return Ok(false);
+        }
         let hand_over = self.halt.child_token();
         let stop = Stop { when_done: hand_over.clone(), soon: self.stop.clone() };
         let (shared, shard_id) = (self.shared.clone(), shard.shard_id.clone());
@@ -237,6 +285,18 @@ impl<D: Documents, I: Invoker, S: ShardSource> Shards<D, I, S> {
             (shard_id, ended)
         });
         Ok(true)
+    }
+
+    /// Who deletes or disables a mapping says so and then looks at who owns its shards. A shard that is taken at that moment
+    /// is seen there, or sees it here and is let go.
+    async fn is_still_wanted(&self, lease: Lease) -> Result<bool, String> {
+        let Shared { mapping, checkpoints, catalogue, .. } = &*self.shared;
+        let let_go = match catalogue.mapping(&mapping.uuid).await.map_err(|error| error.to_string())? {
+            Some(now) if now.enabled && !now.deleting => return Ok(true),
+            Some(_) => checkpoints.release(lease).await,
+            None => checkpoints.forget(&mapping.uuid).await,
+        };
+        let_go.map(|()| false).map_err(|error| error.to_string())
     }
 
     async fn ended(&mut self, ended: Result<(String, Ended), tokio::task::JoinError>) {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tradewind_model::Region;
@@ -174,6 +174,20 @@ impl World {
             }
         });
         waited.await.expect("the mapping in time")
+    }
+
+    /// Waits until the mapping is gone, and everything of it.
+    async fn gone(&self, uuid: &str) {
+        let path = format!("/2015-03-31/event-source-mappings/{uuid}");
+        let checkpoints = super::checkpoint::Checkpoints::new(self.documents.clone());
+        let waited = tokio::time::timeout(Duration::from_secs(10), async {
+            while self.call("GET", &path, Value::Null).await.0 != 404
+                || !checkpoints.mappings().await.unwrap().is_empty()
+            {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        waited.await.expect("the mapping is gone in time");
     }
 
     async fn add_python(&self, source: &str) {
@@ -436,14 +450,51 @@ async fn a_disabled_mapping_keeps_its_place_and_a_deleted_one_leaves_nothing() {
     seen.count(2).await;
     assert_eq!(seen.sequences(), [1, 3]);
     assert_eq!(world.call("DELETE", &path, Value::Null).await.1["State"], "Deleting");
-    assert_eq!(world.call("GET", &path, Value::Null).await.0, 404);
-    let checkpoints = super::checkpoint::Checkpoints::new(world.documents.clone());
-    let gone = tokio::time::timeout(Duration::from_secs(10), async {
-        while !checkpoints.mappings().await.unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    world.gone(&uuid).await;
+}
+
+/// A mapping that was deleted could run once more: its document went first, and the invocation that was under way, or about
+/// to be, came after.
+#[tokio::test]
+async fn a_mapping_is_deleting_or_disabling_until_its_last_invocation_has_ended() {
+    let world = World::new(&[("s", None)]);
+    let (began, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begin, end) = (began.clone(), may_end.clone());
+    let slow = handler(move |_| {
+        let (begin, end) = (begin.clone(), end.clone());
+        async move {
+            begin.notify_one();
+            end.notified().await;
+            Ok(Bytes::from_static(b"null"))
         }
     });
-    gone.await.expect("no checkpoints are left");
+    world.add_handler(|_| Ok(Value::Null)).await;
+    world.running().functions.register("f", slow);
+    let uuid = world.map(json!({})).await;
+    let path = format!("/2015-03-31/event-source-mappings/{uuid}");
+    world.stream.append("s", 1, "INSERT", now_ms());
+    began.notified().await;
+    world.call("PUT", &path, json!({"Enabled": false})).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(world.call("GET", &path, Value::Null).await.1["State"], "Disabling");
+    may_end.notify_one();
+    world.shown(&uuid, |shown| shown["State"] == "Disabled").await;
+    world.call("PUT", &path, json!({"Enabled": true})).await;
+    world.stream.append("s", 1, "MODIFY", now_ms());
+    began.notified().await;
+    assert_eq!(world.call("DELETE", &path, Value::Null).await.1["State"], "Deleting");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(world.call("GET", &path, Value::Null).await.1["State"], "Deleting");
+    for (method, body) in [("DELETE", Value::Null), ("PUT", json!({"Enabled": false}))] {
+        let (status, refused) = world.call(method, &path, body).await;
+        assert_eq!(status, 400, "{refused}");
+        assert!(refused["Message"].as_str().unwrap().ends_with("because it is in use."), "{refused}");
+    }
+    world.stream.append("s", 1, "MODIFY", now_ms());
+    may_end.notify_one();
+    world.gone(&uuid).await;
+    let again = tokio::time::timeout(Duration::from_millis(300), began.notified()).await;
+    assert!(again.is_err(), "it ran once more");
 }
 
 #[tokio::test]
