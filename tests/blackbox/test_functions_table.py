@@ -267,6 +267,24 @@ def test_what_follows_a_reported_item_is_tried_again_and_what_came_before_is_not
     eventually(lambda: turns() == [0, 1, 2, 3, 2, 3], within=30)
 
 
+def test_records_that_are_too_old_are_given_up(functions, dynamodb, table, notes, running):
+    function = create(functions, notes, "def handler(event, context):\n    note(event)\n    raise ValueError('no')")
+    attach(functions, dynamodb, table, function, MaximumRecordAgeInSeconds=60)
+    put(dynamodb, table, "old")
+    eventually(lambda: failed_batches(running, function), within=100, saying="it is given up after a minute")
+    assert failed_batches(running, function)[0]["requestContext"]["condition"] == "RecordAgeExceeded"
+    assert set(notes.keys()) == {"old"}
+
+
+def test_mappings_have_tags(functions, dynamodb, table, notes):
+    function = create(functions, notes, "def handler(event, context):\n    note(event)")
+    uuid = attach(functions, dynamodb, table, function, Tags={"team": "orders"})
+    arn = functions.get_event_source_mapping(UUID=uuid)["EventSourceMappingArn"]
+    functions.tag_resource(Resource=arn, Tags={"stage": "test"})
+    functions.untag_resource(Resource=arn, TagKeys=["team"])
+    assert functions.list_tags(Resource=arn)["Tags"] == {"stage": "test"}
+
+
 def test_a_failed_batch_goes_to_its_destination_with_the_records(functions, dynamodb, table, notes, running):
     told = Notes(notes.file.with_name("told"))
     destination = functions.get_function(FunctionName=create(functions, told, SEEING))["Configuration"]["FunctionArn"]
@@ -518,6 +536,28 @@ def test_new_code_and_new_settings_are_used_by_the_next_invocation(functions):
     assert said() == [2, None]
     functions.update_function_configuration(FunctionName=name, Handler="app.other")
     assert functions.invoke(FunctionName=name)["FunctionError"] == "Unhandled"
+
+
+def test_versions_and_aliases_run_what_they_were_published_as(functions, dynamodb, table, notes):
+    source = "def handler(event, context):\n    note(event, code={}, arn=context.invoked_function_arn, v=context.function_version)"
+    name = create(functions, notes, source.format(1), Publish=True)
+    functions.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    attach(functions, dynamodb, table, f"{name}:live")
+    listed = functions.list_event_source_mappings(FunctionName=f"{name}:live")["EventSourceMappings"]
+    assert [mapping["FunctionArn"].split(":")[-2:] for mapping in listed] == [[name, "live"]]
+    code = zipped(NOTING + source.format(2))
+    functions.update_function_code(FunctionName=name, ZipFile=code, Publish=True)
+    put(dynamodb, table, "a")
+    eventually(lambda: notes.keys() == ["a"], within=30)
+    for qualifier, ran in [("1", 1), ("2", 2), ("live", 1), ("$LATEST", 2)]:
+        answer = functions.invoke(FunctionName=name, Qualifier=qualifier)
+        assert answer["ExecutedVersion"] == (qualifier if qualifier != "live" else "1")
+        assert notes.lines()[-1]["code"] == ran, qualifier
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion="2")
+    put(dynamodb, table, "b")
+    eventually(lambda: notes.keys() == ["a", "b"], within=30)
+    streamed = [line for line in notes.lines() if "Records" in line["event"]]
+    assert [(line["code"], line["v"], line["arn"].split(":")[-1]) for line in streamed] == [(1, "1", "live"), (2, "2", "live")]
 
 
 def test_the_aws_cli_creates_what_the_sdk_does(running, dynamodb, table, notes, tmp_path):

@@ -4,11 +4,11 @@ Behaves as AWS's runtime does as far as a handler can tell: the same context obj
 exit on a handler that cannot be loaded. Standard library only.
 """
 
-import http.client
 import importlib
 import json
 import logging
 import os
+import socket
 import sys
 import time
 import traceback
@@ -27,32 +27,52 @@ class Fault(Exception):
 
 
 class RuntimeApi:
-    """One connection for all calls; the Runtime API is on this machine and ends only with this process."""
+    """One connection for all calls; the Runtime API is on this machine and ends only with this process.
+
+    HTTP as far as that API speaks it: answers have a length. `http.client` takes longer for two calls than everything
+    else does for an invocation.
+    """
 
     def __init__(self, address):
+        self.address = address
+        host, _, port = address.rpartition(":")
         # No time-out: `next` waits for as long as there is no work.
-        self.connection = http.client.HTTPConnection(address)
+        self.socket = socket.create_connection((host, int(port)))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.answers = self.socket.makefile("rb", 64 * 1024)
 
-    def call(self, method, path, body=None, headers=None):
-        self.connection.request(method, PREFIX + path, body, headers or {})
-        response = self.connection.getresponse()
-        return response, response.read()
+    def call(self, method, path, body=b"", headers=()):
+        head = ["%s %s%s HTTP/1.1" % (method, PREFIX, path), "Host: " + self.address]
+        head += ["%s: %s" % header for header in headers]
+        head += ["Content-Length: %d" % len(body), "", ""]
+        self.socket.sendall("\r\n".join(head).encode("latin-1") + body)
+        status = self.line().split(b" ", 2)[1]
+        received = {}
+        while line := self.line():
+            name, _, value = line.decode("latin-1").partition(":")
+            received[name.lower()] = value.strip()
+        return int(status), received, self.answers.read(int(received["content-length"]))
+
+    def line(self):
+        line = self.answers.readline()
+        if not line.endswith(b"\n"):
+            raise SystemExit("The Runtime API is gone")
+        return line.rstrip(b"\r\n")
 
     def next(self):
-        response, body = self.call("GET", "/invocation/next")
-        if response.status != 200:
-            raise SystemExit("Runtime API refused the next invocation: %d" % response.status)
-        return response.headers, body
+        status, headers, body = self.call("GET", "/invocation/next")
+        if status != 200:
+            raise SystemExit("Runtime API refused the next invocation: %d" % status)
+        return headers, body
 
     def respond(self, request_id, body, content_type):
-        headers = {"Content-Type": content_type}
-        self.call("POST", "/invocation/%s/response" % request_id, body, headers)
+        self.call("POST", "/invocation/%s/response" % request_id, body, [("Content-Type", content_type)])
 
     def report(self, path, error):
-        headers = {
-            "Content-Type": "application/json",
-            "Lambda-Runtime-Function-Error-Type": header_safe(error["errorType"]),
-        }
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Lambda-Runtime-Function-Error-Type", header_safe(error["errorType"])),
+        ]
         self.call("POST", path, json.dumps(error).encode(), headers)
 
 
@@ -77,17 +97,17 @@ class ClientContext:
 class Context:
     def __init__(self, headers):
         environment = os.environ
-        self.aws_request_id = headers["Lambda-Runtime-Aws-Request-Id"]
-        self.invoked_function_arn = headers["Lambda-Runtime-Invoked-Function-Arn"]
+        self.aws_request_id = headers["lambda-runtime-aws-request-id"]
+        self.invoked_function_arn = headers["lambda-runtime-invoked-function-arn"]
         self.function_name = environment.get("AWS_LAMBDA_FUNCTION_NAME")
         self.function_version = environment.get("AWS_LAMBDA_FUNCTION_VERSION")
         self.memory_limit_in_mb = environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
         self.log_group_name = environment.get("AWS_LAMBDA_LOG_GROUP_NAME")
         self.log_stream_name = environment.get("AWS_LAMBDA_LOG_STREAM_NAME")
         self.identity = CognitoIdentity()
-        given = headers.get("Lambda-Runtime-Client-Context")
+        given = headers.get("lambda-runtime-client-context")
         self.client_context = ClientContext(json.loads(given)) if given else None
-        self._deadline_ms = int(headers["Lambda-Runtime-Deadline-Ms"])
+        self._deadline_ms = int(headers["lambda-runtime-deadline-ms"])
 
     def get_remaining_time_in_millis(self):
         return max(0, self._deadline_ms - int(time.time() * 1000))
@@ -180,9 +200,9 @@ def log_error(error):
 
 
 def invoke(api, handler, headers, body):
-    request_id = headers["Lambda-Runtime-Aws-Request-Id"]
+    request_id = headers["lambda-runtime-aws-request-id"]
     Formatter.request_id = request_id
-    trace_id = headers.get("Lambda-Runtime-Trace-Id")
+    trace_id = headers.get("lambda-runtime-trace-id")
     if trace_id:
         os.environ["_X_AMZN_TRACE_ID"] = trace_id
     try:

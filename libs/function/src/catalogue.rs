@@ -1,6 +1,6 @@
 //! Functions and event source mappings as documents, changed by compare-and-set, and who wants to know of it.
 //!
-//! Collections: `functions` by name, `mappings` by UUID, `mapping-status` by UUID (written by whoever runs the mapping),
+//! Collections: `functions` by name (versions and aliases: see [`version`]), `mappings` by UUID, `mapping-status` by UUID (written by whoever runs the mapping),
 //! `mapping-checkpoints` by UUID and shard (see [`crate::mapping::checkpoint`]), `failed-batches/…` (see
 //! [`crate::mapping::failed`]). JSON with unknown fields ignored and new fields defaulted, so that a newer program reads
 //! what an older one wrote.
@@ -14,9 +14,11 @@ use tradewind_engine::{Document, Documents};
 
 pub mod function;
 pub mod mapping;
+pub mod version;
 
 pub use function::{Code, Endpoint, Form, Function};
 pub use mapping::{Mapping, MappingStatus, Replay};
+pub use version::Alias;
 
 const FUNCTIONS: &str = "functions";
 const MAPPINGS: &str = "mappings";

@@ -116,7 +116,7 @@ impl HttpFunctions {
             payload,
             function_error,
             log_tail: Bytes::new(),
-            executed_version: "$LATEST".to_owned(),
+            executed_version: function.version_text(),
             duration: took,
             cold_start: false,
         })

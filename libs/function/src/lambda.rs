@@ -35,6 +35,7 @@ mod path;
 mod settings;
 mod tags;
 mod tools;
+mod versions;
 
 #[cfg(test)]
 mod tests;
@@ -148,6 +149,13 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
                 self.update_function_code(request, name).await
             }
             ("POST", ["2015-03-31", "functions", name, "invocations"]) => self.invoke(request, name).await,
+            ("POST", ["2015-03-31", "functions", name, "versions"]) => {
+                self.publish_version(request, name).await
+            }
+            ("GET", ["2015-03-31", "functions", name, "versions"]) => self.list_versions(request, name).await,
+            (_, ["2015-03-31", "functions", name, "aliases", rest @ ..]) => {
+                self.aliases(request, name, rest).await
+            }
             ("POST", ["2015-03-31", "event-source-mappings"]) => self.create_mapping(request).await,
             ("GET", ["2015-03-31", "event-source-mappings"]) => self.list_mappings(request).await,
             ("GET", ["2015-03-31", "event-source-mappings", uuid]) => self.get_mapping(uuid).await,
@@ -167,6 +175,19 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
             }
             (_, [tools::VERSION, rest @ ..]) => self.tools(request, rest).await,
             ("GET", parts) => self.answer_of_what_is_not_there(parts).await,
+            _ => Err(ApiError::unsupported(request.method, request.path)),
+        }
+    }
+}
+
+impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
+    async fn aliases(&self, request: Request<'_>, name: &str, rest: &[&str]) -> Answer {
+        match (request.method, rest) {
+            ("POST", []) => self.create_alias(request, name).await,
+            ("GET", []) => self.list_aliases(request, name).await,
+            ("GET", [alias]) => self.get_alias(request, name, alias).await,
+            ("PUT", [alias]) => self.update_alias(request, name, alias).await,
+            ("DELETE", [alias]) => self.delete_alias(request, name, alias).await,
             _ => Err(ApiError::unsupported(request.method, request.path)),
         }
     }

@@ -14,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tradewind_engine::Documents;
 
 use crate::Clock;
+use crate::catalogue::version::split;
 use crate::catalogue::{Catalogue, Code, Function};
 use crate::code::{CodeError, Packages, directory};
 use crate::invoke::{FunctionError, Invocation, InvokeError, Invoker, MAX_PAYLOAD, Outcome, error_object};
@@ -160,7 +161,7 @@ impl<D: Documents> Environments<D> {
         let Ok(functions) = self.catalogue.functions().await else { return };
         let names: HashSet<_> = functions.into_iter().map(|function| function.name).collect();
         let mut pools = self.pools.lock().expect("no panic while held");
-        pools.retain(|name, pool| names.contains(name) || pool.running() > 0);
+        pools.retain(|name, pool| names.contains(split(name).0) || pool.running() > 0);
         self.journal.keep(|name| names.contains(name) || pools.contains_key(name));
     }
 
@@ -169,10 +170,18 @@ impl<D: Documents> Environments<D> {
         pools
             .entry(function.to_owned())
             .or_insert_with(|| {
-                let log = self.journal.page(function).log.clone();
+                let log = self.journal.page(split(function).0).log.clone();
                 Arc::new(Pool::new(self.settings.max_environments, log))
             })
             .clone()
+    }
+
+    /// Versions have environments of their own.
+    fn pool_name(&self, function: &Function) -> String {
+        match function.version {
+            Some(number) => format!("{}:{number}", function.name),
+            None => function.name.clone(),
+        }
     }
 
     /// Invokes a function as it is described.
@@ -184,13 +193,13 @@ impl<D: Documents> Environments<D> {
         if invocation.payload.len() > MAX_PAYLOAD {
             return Err(InvokeError::TooLarge { size: invocation.payload.len(), limit: MAX_PAYLOAD });
         }
-        let pool = self.pool(&function.name);
+        let pool = self.pool(&self.pool_name(function));
         let _permit = self.permit(&pool, function).await?;
         Ok(self.run(&pool, function, invocation).await)
     }
 
     pub async fn function(&self, name: &str) -> Result<Function, InvokeError> {
-        let found = self.catalogue.function(name).await;
+        let found = self.catalogue.resolve(name).await;
         found
             .map_err(|error| InvokeError::Service(error.to_string()))?
             .ok_or_else(|| InvokeError::NotFound(name.to_owned()))
@@ -212,7 +221,14 @@ impl<D: Documents> Environments<D> {
         let revision = &function.revision_id;
         match &function.code {
             Code::Zip { sha256, .. } => {
-                let (folder, pin) = self.code.unpacked(sha256).await?;
+                let (folder, pin) = match pool.unpacked(sha256) {
+                    Some(known) => known,
+                    None => {
+                        let unpacked = self.code.unpacked(sha256).await?;
+                        pool.note_unpacked(&unpacked);
+                        unpacked
+                    }
+                };
                 Ok(Blueprint { generation: revision.clone(), folder, pin: Some(pin) })
             }
             Code::Http(_) | Code::Handler => Err(CodeError::Missing(function.name.clone())),
@@ -286,7 +302,7 @@ impl<D: Documents> Environments<D> {
             request_id: invocation.request_id.to_string(),
             payload: invocation.payload.clone(),
             deadline_ms: (self.clock)() + u64::from(function.timeout_s) * 1000,
-            function_arn: self.arn(&function.name),
+            function_arn: self.arn(&invocation.function),
             trace_id: invocation.trace_id.clone(),
             client_context: invocation.client_context.clone(),
         }
@@ -297,7 +313,7 @@ impl<D: Documents> Environments<D> {
         for _ in 0..MAX_STARTS {
             let blueprint = match self.blueprint(pool, function).await {
                 Ok(blueprint) => blueprint,
-                Err(error) => return failed_before_start(&error.to_string()),
+                Err(error) => return failed_before_start(function, &error.to_string()),
             };
             let began = Instant::now();
             let warm = pool.take(&blueprint.generation);
@@ -315,7 +331,7 @@ impl<D: Documents> Environments<D> {
                 return outcome;
             }
         }
-        failed_before_start("Runtime exits before it takes an invocation")
+        failed_before_start(function, "Runtime exits before it takes an invocation")
     }
 
     async fn cold_start(
@@ -329,9 +345,9 @@ impl<D: Documents> Environments<D> {
         let request_id = invocation.request_id.to_string();
         let started = self.start(function, blueprint, transcript.clone(), &request_id).await;
         started.map_err(|ended| {
-            let report = Report::begin(&transcript, &request_id, function.memory_mb, None);
+            let report = Report::begin(&transcript, &request_id, function, None);
             let duration = report.end(&transcript, &ended);
-            Box::new(outcome(ended, &transcript, duration, true))
+            Box::new(outcome(ended, &transcript, function, duration, true))
         })
     }
 
@@ -346,7 +362,7 @@ impl<D: Documents> Environments<D> {
     ) -> Option<Outcome> {
         let transcript = environment.transcript.clone();
         let request_id = invocation.request_id.to_string();
-        let report = Report::begin(&transcript, &request_id, function.memory_mb, init);
+        let report = Report::begin(&transcript, &request_id, function, init);
         let running = pool.keep_in_sight(environment);
         let job = self.job(function, invocation);
         let ended = running.environment().run(job, function.timeout()).await.ok()?;
@@ -355,7 +371,7 @@ impl<D: Documents> Environments<D> {
         if ended.reusable && !self.stopped.load(Ordering::SeqCst) {
             pool.give_back(running);
         }
-        Some(outcome(ended, &transcript, duration, init.is_some()))
+        Some(outcome(ended, &transcript, function, duration, init.is_some()))
     }
 }
 
@@ -366,23 +382,29 @@ impl<D: Documents> Invoker for Environments<D> {
     }
 }
 
-fn outcome(ended: Ended, transcript: &Transcript, duration: Duration, cold_start: bool) -> Outcome {
+fn outcome(
+    ended: Ended,
+    transcript: &Transcript,
+    function: &Function,
+    duration: Duration,
+    cold_start: bool,
+) -> Outcome {
     Outcome {
         payload: ended.payload,
         function_error: ended.function_error,
         log_tail: transcript.take_tail(),
-        executed_version: "$LATEST".to_owned(),
+        executed_version: function.version_text(),
         duration,
         cold_start,
     }
 }
 
-fn failed_before_start(reason: &str) -> Outcome {
+fn failed_before_start(function: &Function, reason: &str) -> Outcome {
     Outcome {
         payload: error_object("Runtime.InvalidEntrypoint", reason),
         function_error: Some(FunctionError::Unhandled),
         log_tail: bytes::Bytes::new(),
-        executed_version: "$LATEST".to_owned(),
+        executed_version: function.version_text(),
         duration: Duration::ZERO,
         cold_start: true,
     }

@@ -73,6 +73,12 @@ pub struct Function {
     pub log_group: Option<String>,
     #[serde(default)]
     pub reserved_concurrency: Option<u32>,
+    /// Its number, if this is a published version: never changed then.
+    #[serde(default)]
+    pub version: Option<u64>,
+    /// The newest number that was given to a version.
+    #[serde(default)]
+    pub published: u64,
     /// Another one after each change of code or configuration; environments of an older one are not reused.
     pub revision_id: String,
     pub last_modified_ms: u64,
@@ -117,6 +123,8 @@ impl Function {
             log_format: LogFormat::Text,
             log_group: None,
             reserved_concurrency: None,
+            version: None,
+            published: 0,
             revision_id: uuid::Uuid::new_v4().to_string(),
             last_modified_ms: now_ms,
         }

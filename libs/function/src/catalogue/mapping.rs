@@ -27,7 +27,7 @@ pub enum OriginFilter {
 pub struct Mapping {
     pub uuid: String,
     pub stream_arn: String,
-    /// The function's name.
+    /// The function's name, or `name:qualifier`.
     pub function: String,
     pub enabled: bool,
     pub starting_position: StartingPosition,
@@ -69,6 +69,13 @@ pub struct Replay {
     /// Only records written before.
     #[serde(default)]
     pub to_ms: Option<u64>,
+}
+
+impl Mapping {
+    /// Without the qualifier.
+    pub fn function_name(&self) -> &str {
+        super::version::split(&self.function).0
+    }
 }
 
 impl Replay {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tradewind_engine::Documents;
 
 use super::{FunctionError, Invocation, InvokeError, Invoker, Outcome, error_object};
+use crate::catalogue::version::split;
 use crate::catalogue::{CatalogueError, Code, Function};
 use crate::history::{Begun, Shown};
 use crate::http::HttpFunctions;
@@ -80,13 +81,13 @@ impl<D: Documents> Functions<D> {
     }
 
     async fn run(&self, invocation: Invocation, page: &Page) -> Result<Outcome, InvokeError> {
-        if let Some(handler) = self.registered(&invocation.function) {
+        if let Some(handler) = self.registered(split(&invocation.function).0) {
             return Ok(run_here(handler, invocation).await);
         }
         let function = self.environments.function(&invocation.function).await?;
         match &function.code {
             Code::Http(endpoint) => {
-                let arn = self.environments.arn(&function.name);
+                let arn = self.environments.arn(&invocation.function);
                 self.http.invoke(&function, endpoint, &invocation, &page.log, &arn).await
             }
             Code::Handler => Err(InvokeError::Service(format!(
@@ -102,7 +103,7 @@ impl<D: Documents> Functions<D> {
 
 impl<D: Documents> Invoker for Functions<D> {
     async fn invoke(&self, invocation: Invocation) -> Result<Outcome, InvokeError> {
-        let page = self.environments.journal().page(&invocation.function);
+        let page = self.environments.journal().page(split(&invocation.function).0);
         let begun = Begun {
             request_id: invocation.request_id,
             started_ms: (self.environments.clock())(),

@@ -17,7 +17,7 @@ pub fn configuration(function: &Function, arn: &str) -> Value {
         "Timeout": function.timeout_s,
         "MemorySize": function.memory_mb,
         "LastModified": last_modified(function.last_modified_ms),
-        "Version": "$LATEST",
+        "Version": function.version_text(),
         "TracingConfig": { "Mode": function.tracing_mode },
         "RevisionId": function.revision_id,
         "State": "Active",
@@ -75,7 +75,7 @@ fn add_code(fields: &mut Map<String, Value>, function: &Function) {
 }
 
 /// Lambda shows digests in base64.
-fn to_base64(sha256: &str) -> String {
+pub fn to_base64(sha256: &str) -> String {
     let digit = |at: usize| u8::from_str_radix(sha256.get(at..at + 2).unwrap_or("00"), 16).unwrap_or(0);
     BASE64.encode((0..32).map(|byte| digit(byte * 2)).collect::<Vec<_>>())
 }

@@ -72,9 +72,6 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         let none = "The resource you requested does not exist.";
         match *what {
             "policy" => Err(ApiError::not_found(none)),
-            "versions" => Ok(Response::json(200, &json!({ "Versions": [self.render(&function)] }))),
-            "aliases" if parts.len() == 4 => Ok(Response::json(200, &json!({ "Aliases": [] }))),
-            "aliases" => Err(ApiError::not_found(format!("Alias not found: {arn}:{}", parts[4]))),
             "code-signing-config" => Ok(Response::json(200, &json!({ "FunctionName": function.name }))),
             "runtime-management-config" => {
                 Ok(Response::json(200, &json!({ "UpdateRuntimeOn": "Auto", "FunctionArn": arn })))

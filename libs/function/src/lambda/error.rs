@@ -48,6 +48,11 @@ impl ApiError {
         ApiError::new(409, "ResourceConflictException", message)
     }
 
+    pub fn code_storage_exceeded(most: usize) -> ApiError {
+        let message = format!("A function keeps at most {most} versions and as many aliases");
+        ApiError::new(400, "CodeStorageExceededException", message)
+    }
+
     pub fn in_use(message: impl Into<String>) -> ApiError {
         ApiError::new(400, "ResourceInUseException", message)
     }

@@ -3,7 +3,7 @@
 //! Beyond Lambda, headers make a function of what is on this machine or behind HTTP (see [`super::local`]). With them
 //! `Code`, `Role` and (for a command or a URL) `Runtime` and `Handler` may be missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -18,9 +18,10 @@ use super::constraints::Checks;
 use super::local::Local;
 use super::names::{function_arn, parse_function};
 use super::settings::Settings;
+use super::versions::check_publishable;
 use super::{Answer, ApiError, LambdaApi, Request, Response, parse, path};
 use crate::catalogue::function::LogFormat;
-use crate::catalogue::{Code, Function};
+use crate::catalogue::{Catalogue, CatalogueError, Code, Function};
 use crate::code::{MAX_ZIP, Pin};
 use crate::invoke::Invoker;
 use crate::mapping::source::ShardSource;
@@ -96,12 +97,20 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
             log_format: LogFormat::Text,
             log_group: None,
             reserved_concurrency: None,
+            version: None,
+            published: 0,
             revision_id: Uuid::new_v4().to_string(),
             last_modified_ms: (self.clock)(),
         };
         input.settings.apply(&mut function);
+        if input.publish {
+            check_publishable(&function.code)?;
+        }
         if !self.catalogue.create_function(&function).await? {
             return Err(ApiError::conflict(format!("Function already exist: {}", function.name)));
+        }
+        if input.publish {
+            function = self.publish(function, None).await?;
         }
         let mut shown = self.render(&function);
         if let Some(secret) = local.made_secret {
@@ -112,12 +121,13 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
 
     pub(super) async fn get_function(&self, request: Request<'_>, name: &str) -> Answer {
         let function = self.find(&request, name).await?;
-        Ok(Response::json(200, &get_function(&function, self.render(&function))))
+        let shown = self.render_as_asked(&request, name, &function);
+        Ok(Response::json(200, &get_function(&function, shown)))
     }
 
     pub(super) async fn get_function_configuration(&self, request: Request<'_>, name: &str) -> Answer {
         let function = self.find(&request, name).await?;
-        Ok(Response::json(200, &self.render(&function)))
+        Ok(Response::json(200, &self.render_as_asked(&request, name, &function)))
     }
 
     pub(super) async fn list_functions(&self, request: Request<'_>) -> Answer {
@@ -133,7 +143,14 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
 
     pub(super) async fn delete_function(&self, request: Request<'_>, name: &str) -> Answer {
         let function = self.find(&request, name).await?;
+        if let Some(number) = function.version {
+            return match self.qualifier(&request, name)?.is_some_and(|given| given != number.to_string()) {
+                true => Err(not_an_alias()),
+                false => self.delete_version(&function, number).await,
+            };
+        }
         self.catalogue.delete_function(&function.name).await?;
+        self.catalogue.forget_versions(&function.name).await?;
         self.failed.forget(&function.name).await?;
         self.collect_code(&function);
         Ok(Response::empty(204))
@@ -143,9 +160,11 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         let input: UpdateFunctionCode = parse(&request)?;
         let local = Local::of(&request)?;
         check_architectures(input.architectures.as_deref())?;
-        refuse_publish(input.publish)?;
-        let found = self.find(&request, name).await?;
+        let found = self.latest(&request, name).await?;
         let (code, pin) = self.code(&local, input.code).await?;
+        if input.publish {
+            check_publishable(&code)?;
+        }
         let command = local.command;
         let edit = |function: &mut Function| {
             check_revision(function, input.revision_id.as_deref())?;
@@ -164,6 +183,10 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
             return Ok(Response::json(200, &self.render(&function)));
         }
         let answer = self.edit(&found.name, edit).await;
+        let answer = match answer {
+            Ok(_) if input.publish => self.publish_now(&found.name).await,
+            answer => answer,
+        };
         drop(pin);
         self.collect_code(&found);
         answer
@@ -172,7 +195,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
     pub(super) async fn update_function_configuration(&self, request: Request<'_>, name: &str) -> Answer {
         let input: UpdateFunctionConfiguration = parse(&request)?;
         input.settings.check()?;
-        let found = self.find(&request, name).await?;
+        let found = self.latest(&request, name).await?;
         let edit = |function: &mut Function| {
             check_revision(function, input.revision_id.as_deref())?;
             input.settings.apply(function);
@@ -182,17 +205,55 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         self.edit(&found.name, edit).await
     }
 
-    /// The function that a request names; only `$LATEST` exists of it.
+    /// The function that a request names: as it is, as a version, or by an alias.
     pub(super) async fn find(&self, request: &Request<'_>, given: &str) -> Result<Function, ApiError> {
+        let reference = self.reference(request, given)?;
+        self.catalogue.resolve(&reference).await?.ok_or_else(|| self.not_found(&reference))
+    }
+
+    /// The function that a request names, which is to be no version and no alias.
+    pub(super) async fn latest(&self, request: &Request<'_>, given: &str) -> Result<Function, ApiError> {
         let named = parse_function(given, "functionName")?;
-        let qualifier = path::value(request.query, "Qualifier").or(named.qualifier);
-        let latest = qualifier.as_deref().is_none_or(|qualifier| qualifier == "$LATEST");
-        let found = if latest { self.catalogue.function(&named.name).await? } else { None };
-        found.ok_or_else(|| {
-            let arn = function_arn(&self.region, &self.account, &named.name);
-            let qualified = qualifier.map_or(arn.clone(), |qualifier| format!("{arn}:{qualifier}"));
-            ApiError::not_found(format!("Function not found: {qualified}"))
+        if self.qualifier(request, given)?.is_some() {
+            return Err(ApiError::invalid_parameter(
+                "This operation is permitted on Lambda functions only. Aliases and versions do not support this \
+                 operation. Please specify either a function name or an unqualified function ARN.",
+            ));
+        }
+        self.catalogue.function(&named.name).await?.ok_or_else(|| self.not_found(&named.name))
+    }
+
+    /// `name` or `name:qualifier`.
+    pub(super) fn reference(&self, request: &Request<'_>, given: &str) -> Result<String, ApiError> {
+        let name = parse_function(given, "functionName")?.name;
+        Ok(match self.qualifier(request, given)? {
+            Some(qualifier) => format!("{name}:{qualifier}"),
+            None => name,
         })
+    }
+
+    /// What a request names beside the function, in its path or its query; `$LATEST` is the function itself.
+    fn qualifier(&self, request: &Request<'_>, given: &str) -> Result<Option<String>, ApiError> {
+        let named = parse_function(given, "functionName")?;
+        let asked = path::value(request.query, "Qualifier");
+        if let (Some(one), Some(other)) = (&asked, &named.qualifier)
+            && one != other
+        {
+            return Err(ApiError::invalid_parameter(
+                "The derived qualifier from the function name does not match the specified qualifier.",
+            ));
+        }
+        Ok(asked.or(named.qualifier).filter(|qualifier| qualifier != "$LATEST"))
+    }
+
+    pub(super) fn not_found(&self, reference: &str) -> ApiError {
+        let arn = function_arn(&self.region, &self.account, reference);
+        ApiError::not_found(format!("Function not found: {arn}"))
+    }
+
+    async fn publish_now(&self, name: &str) -> Answer {
+        let function = self.catalogue.function(name).await?.ok_or_else(|| self.not_found(name))?;
+        Ok(Response::json(200, &self.render(&self.publish(function, None).await?)))
     }
 
     pub(super) async fn edit(
@@ -207,7 +268,23 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
     }
 
     pub(super) fn render(&self, function: &Function) -> Value {
-        configuration(function, &function_arn(&self.region, &self.account, &function.name))
+        match function.version {
+            Some(number) => self.render_as(function, &number.to_string()),
+            None => configuration(function, &function_arn(&self.region, &self.account, &function.name)),
+        }
+    }
+
+    /// With the qualifier in its ARN.
+    pub(super) fn render_as(&self, function: &Function, qualifier: &str) -> Value {
+        let reference = format!("{}:{qualifier}", function.name);
+        configuration(function, &function_arn(&self.region, &self.account, &reference))
+    }
+
+    fn render_as_asked(&self, request: &Request<'_>, given: &str, function: &Function) -> Value {
+        match self.qualifier(request, given) {
+            Ok(Some(qualifier)) => self.render_as(function, &qualifier),
+            _ => self.render(function),
+        }
     }
 
     fn touch(&self, function: &mut Function) {
@@ -227,24 +304,28 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
     }
 
     /// Removes packages that no function names any more, by and by. `former` is a function as it was.
-    fn collect_code(&self, former: &Function) {
-        let former = match &former.code {
-            Code::Zip { sha256, .. } => Some(sha256.clone()),
-            Code::Directory { .. } | Code::Http(_) | Code::Handler => None,
-        };
+    pub(super) fn collect_code(&self, former: &Function) {
+        let former = former.package().map(str::to_owned);
         let (catalogue, code) = (self.catalogue.clone(), self.code.clone());
         tokio::spawn(async move {
-            let Ok(functions) = catalogue.functions().await else { return };
-            let referenced = functions.iter().filter_map(|function| match &function.code {
-                Code::Zip { sha256, .. } => Some(sha256.clone()),
-                Code::Directory { .. } | Code::Http(_) | Code::Handler => None,
-            });
-            let referenced = referenced.collect();
+            let Ok(referenced) = referenced(&catalogue).await else { return };
             if let Err(error) = code.collect(referenced, former.as_deref()).await {
                 tracing::warn!(%error, "removing code packages that are not used");
             }
         });
     }
+}
+
+/// The packages that functions and their versions need.
+async fn referenced<D: Documents>(catalogue: &Catalogue<D>) -> Result<HashSet<String>, CatalogueError> {
+    let mut referenced = HashSet::new();
+    for function in catalogue.functions().await? {
+        let versions =
+            if function.published > 0 { catalogue.versions(&function.name).await? } else { Vec::new() };
+        let packages = versions.iter().chain([&function]).filter_map(Function::package);
+        referenced.extend(packages.map(str::to_owned));
+    }
+    Ok(referenced)
 }
 
 fn check_create(input: &CreateFunction, is_local: bool, is_command: bool) -> Result<String, ApiError> {
@@ -259,7 +340,6 @@ fn check_create(input: &CreateFunction, is_local: bool, is_command: bool) -> Res
     let name = parse_function(input.function_name.as_deref().unwrap_or_default(), "functionName")?.name;
     input.settings.check()?;
     check_architectures(input.architectures.as_deref())?;
-    refuse_publish(input.publish)?;
     if input.package_type.as_deref() == Some("Image") {
         return Err(ApiError::invalid_parameter("Tradewind does not support functions from images"));
     }
@@ -276,11 +356,8 @@ fn check_create(input: &CreateFunction, is_local: bool, is_command: bool) -> Res
     Ok(name)
 }
 
-fn refuse_publish(publish: bool) -> Result<(), ApiError> {
-    match publish {
-        true => Err(ApiError::invalid_parameter("Tradewind keeps no versions: Publish is not supported")),
-        false => Ok(()),
-    }
+fn not_an_alias() -> ApiError {
+    ApiError::invalid_parameter("An alias is deleted by DeleteAlias")
 }
 
 fn check_architectures(given: Option<&[String]>) -> Result<(), ApiError> {
@@ -299,7 +376,7 @@ fn architecture(given: Option<&[String]>, old: Option<&str>) -> String {
     given.and_then(|given| given.first().map(String::as_str)).or(old).unwrap_or("x86_64").to_owned()
 }
 
-fn check_revision(function: &Function, revision_id: Option<&str>) -> Result<(), ApiError> {
+pub(super) fn check_revision(function: &Function, revision_id: Option<&str>) -> Result<(), ApiError> {
     match revision_id {
         Some(revision_id) if revision_id != function.revision_id => Err(ApiError::precondition_failed()),
         _ => Ok(()),

@@ -12,6 +12,7 @@ use tradewind_engine::Documents;
 
 use super::constraints::Checks;
 use super::{Answer, ApiError, LambdaApi, Request, Response};
+use crate::catalogue::version::split;
 use crate::invoke::{Invocation, InvokeError, Invoker, MAX_PAYLOAD, Outcome};
 use crate::mapping::source::ShardSource;
 use crate::metrics::FunctionMetrics;
@@ -32,11 +33,12 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         checks.one_of("invocationType", Some(kind), &["Event", "RequestResponse", "DryRun"]);
         checks.one_of("logType", Some(log), &["None", "Tail"]);
         checks.finish()?;
-        let function = self.find(&request, name).await?;
+        self.find(&request, name).await?;
         if kind == "DryRun" {
             return Ok(Response::empty(204));
         }
-        let mut invocation = Invocation::new(function.name, payload(&request, kind == "Event")?);
+        let reference = self.reference(&request, name)?;
+        let mut invocation = Invocation::new(reference, payload(&request, kind == "Event")?);
         invocation.client_context = client_context(&request)?;
         invocation.trace_id = request.header("x-amzn-trace-id").map(str::to_owned);
         if kind == "Event" {
@@ -52,7 +54,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         let Ok(permit) = self.events.clone().try_acquire_owned() else {
             return Err(ApiError::too_many_requests());
         };
-        let metrics = self.journal.page(&invocation.function).metrics.clone();
+        let metrics = self.journal.page(split(&invocation.function).0).metrics.clone();
         metrics.async_events_received.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(run_event(self.invoker.clone(), invocation, metrics, permit));
         Ok(Response::empty(202))

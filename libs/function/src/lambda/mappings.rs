@@ -13,10 +13,11 @@ use uuid::Uuid;
 use super::constraints::Checks;
 use super::functions::page_size;
 use super::knobs::KnobsInput;
-use super::names::{function_arn, mapping_arn, parse_function};
+use super::names::{FunctionRef, function_arn, mapping_arn, parse_function};
 use super::{Answer, ApiError, LambdaApi, Request, Response, answers, parse, path};
 use crate::catalogue::Mapping;
 use crate::catalogue::mapping::{Knobs, StartingPosition};
+use crate::catalogue::version::split;
 use crate::invoke::Invoker;
 use crate::mapping::source::{ShardSource, SourceError};
 
@@ -86,12 +87,18 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
         let stream_arn = path::value(request.query, "EventSourceArn");
         let function = path::value(request.query, "FunctionName");
         let function = function.map(|given| parse_function(&given, "functionName")).transpose()?;
+        let is_of = |mapping: &Mapping, named: &FunctionRef| match &named.qualifier {
+            Some(qualifier) if qualifier != "$LATEST" => {
+                split(&mapping.function) == (&named.name, Some(qualifier.as_str()))
+            }
+            _ => mapping.function_name() == named.name,
+        };
         let mappings = self.catalogue.mappings().await?;
         let mut wanted = mappings.iter().filter(|mapping| {
             mapping.replay.is_none()
                 && mapping.uuid > marker
                 && stream_arn.as_ref().is_none_or(|arn| *arn == mapping.stream_arn)
-                && function.as_ref().is_none_or(|function| function.name == mapping.function)
+                && function.as_ref().is_none_or(|function| is_of(mapping, function))
         });
         let (mut page, mut next) = (Vec::new(), None);
         for mapping in wanted.by_ref().take(limit) {
@@ -166,7 +173,9 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
     }
 
     async fn mapped_function(&self, request: &Request<'_>, given: Option<&str>) -> Result<String, ApiError> {
-        Ok(self.find(request, given.unwrap_or_default()).await?.name)
+        let given = given.unwrap_or_default();
+        self.find(request, given).await?;
+        self.reference(request, given)
     }
 
     /// Where each shard is to be read from; also says whether there is such a stream.

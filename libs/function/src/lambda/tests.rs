@@ -236,7 +236,6 @@ async fn what_a_function_may_not_be_is_refused_by_lambdas_names() {
         (json!({"Runtime": null}), "InvalidParameterValueException"),
         (json!({"Runtime": "java21"}), "InvalidParameterValueException"),
         (json!({"PackageType": "Image"}), "InvalidParameterValueException"),
-        (json!({"Publish": true}), "InvalidParameterValueException"),
         (json!({"Layers": ["arn"]}), "InvalidParameterValueException"),
         (json!({"Code": {}}), "InvalidParameterValueException"),
         (json!({"Code": {"S3Bucket": "b", "S3Key": "k"}}), "InvalidParameterValueException"),
@@ -447,7 +446,114 @@ async fn tags_concurrency_and_what_deployment_tools_ask() {
     for (path, status) in answers {
         assert_eq!(fixture.call("GET", path, Value::Null).await.0, status, "{path}");
     }
-    assert_eq!(fixture.call("POST", &format!("{FUNCTIONS}/f/versions"), json!({})).await.0, 501);
+    assert_eq!(fixture.call("POST", &format!("{FUNCTIONS}/f/url"), json!({})).await.0, 501);
+}
+
+#[tokio::test]
+async fn a_version_stays_what_it_was_and_publishing_the_same_again_is_no_new_one() {
+    let fixture = Fixture::with_function().await;
+    let versions = format!("{FUNCTIONS}/f/versions");
+    let (status, first) = fixture.call("POST", &versions, json!({"Description": "the first"})).await;
+    assert_eq!((status, &first["Version"], &first["Description"]), (201, &json!("1"), &json!("the first")));
+    assert_eq!(first["FunctionArn"], "arn:aws:lambda:eu-west-1:000000000000:function:f:1");
+    assert_eq!(fixture.call("POST", &versions, json!({})).await.1["Version"], "1", "nothing has changed");
+
+    let newer = BASE64.encode(zip_of(&[("main.py", "x = 2")]));
+    let code = json!({"ZipFile": newer, "Publish": true});
+    let (_, second) = fixture.call("PUT", &format!("{FUNCTIONS}/f/code"), code).await;
+    assert_eq!(second["Version"], "2");
+    for (name, version) in [("f", "$LATEST"), ("f:1", "1"), ("f:2", "2"), ("f?Qualifier=1", "1")] {
+        let (_, shown) = fixture.call("GET", &format!("{FUNCTIONS}/{name}"), Value::Null).await;
+        let sha256 = if version == "1" { &first["CodeSha256"] } else { &second["CodeSha256"] };
+        assert_eq!(shown["Configuration"]["Version"], version, "{name}");
+        assert_eq!(&shown["Configuration"]["CodeSha256"], sha256, "{name}");
+    }
+    let numbers = |listed: &Value| -> Vec<String> {
+        let versions = listed["Versions"].as_array().unwrap();
+        versions.iter().map(|version| version["Version"].as_str().unwrap().to_owned()).collect()
+    };
+    let (_, listed) = fixture.call("GET", &format!("{versions}?MaxItems=2"), Value::Null).await;
+    assert_eq!((numbers(&listed), &listed["NextMarker"]), (vec!["$LATEST".into(), "1".into()], &json!("1")));
+    let (_, listed) = fixture.call("GET", &format!("{versions}?Marker=1"), Value::Null).await;
+    assert_eq!((numbers(&listed), &listed["NextMarker"]), (vec!["2".into()], &Value::Null));
+
+    let sha = json!({"CodeSha256": first["CodeSha256"]});
+    assert_eq!(fixture.refused("POST", &versions, sha).await.1, "InvalidParameterValueException");
+    let revision = json!({"RevisionId": "another"});
+    assert_eq!(fixture.refused("POST", &versions, revision).await.1, "PreconditionFailedException");
+    for (method, path) in [("PUT", "f:1/configuration"), ("POST", "f:1/versions"), ("POST", "f:1/aliases")] {
+        let body = json!({"Name": "a", "FunctionVersion": "1"});
+        let refused = fixture.refused(method, &format!("{FUNCTIONS}/{path}"), body).await;
+        assert_eq!(refused.1, "InvalidParameterValueException", "{path}");
+        assert!(refused.2.starts_with("This operation is permitted on Lambda functions only."), "{path}");
+    }
+    let (status, _, message) = fixture.refused("GET", &format!("{FUNCTIONS}/f:3"), Value::Null).await;
+    assert_eq!(
+        (status, message.as_str()),
+        (404, "Function not found: arn:aws:lambda:eu-west-1:000000000000:function:f:3")
+    );
+    let both = format!("{FUNCTIONS}/f:1?Qualifier=2");
+    assert_eq!(fixture.refused("GET", &both, Value::Null).await.1, "InvalidParameterValueException");
+}
+
+#[tokio::test]
+async fn an_alias_is_a_name_for_a_version_and_keeps_it() {
+    let fixture = Fixture::with_function().await;
+    fixture.call("POST", &format!("{FUNCTIONS}/f/versions"), json!({})).await;
+    let aliases = format!("{FUNCTIONS}/f/aliases");
+    let live = json!({"Name": "live", "FunctionVersion": "1", "Description": "d"});
+    let (status, made) = fixture.call("POST", &aliases, live.clone()).await;
+    assert_eq!((status, &made["Name"], &made["FunctionVersion"]), (201, &json!("live"), &json!("1")));
+    assert_eq!(made["AliasArn"], "arn:aws:lambda:eu-west-1:000000000000:function:f:live");
+    assert_eq!(fixture.call("GET", &format!("{aliases}/live"), Value::Null).await.1, made);
+    let (_, shown) = fixture.call("GET", &format!("{FUNCTIONS}/f:live/configuration"), Value::Null).await;
+    assert_eq!((&shown["Version"], &shown["FunctionArn"]), (&json!("1"), &made["AliasArn"]));
+
+    let (status, kind, message) = fixture.refused("POST", &aliases, live).await;
+    assert_eq!((status, kind.as_str()), (409, "ResourceConflictException"));
+    assert!(message.starts_with("Alias already exists: arn:"), "{message}");
+    let wrong = [
+        (json!({"Name": "7", "FunctionVersion": "1"}), "ValidationException"),
+        (json!({"Name": "a b", "FunctionVersion": "1"}), "ValidationException"),
+        (json!({"Name": "other"}), "ValidationException"),
+        (json!({"Name": "other", "FunctionVersion": "live"}), "ValidationException"),
+        (json!({"Name": "other", "FunctionVersion": "9"}), "ResourceNotFoundException"),
+        (
+            json!({"Name": "o", "FunctionVersion": "1", "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.5}}}),
+            "InvalidParameterValueException",
+        ),
+    ];
+    for (body, kind) in wrong {
+        assert_eq!(fixture.refused("POST", &aliases, body.clone()).await.1, kind, "{body}");
+    }
+    let refused = fixture.refused("DELETE", &format!("{FUNCTIONS}/f:1"), Value::Null).await;
+    assert_eq!((refused.0, refused.1.as_str()), (409, "ResourceConflictException"));
+    let moved = json!({"FunctionVersion": "$LATEST", "RevisionId": made["RevisionId"]});
+    let path = format!("{aliases}/live");
+    assert_eq!(fixture.call("PUT", &path, moved.clone()).await.1["FunctionVersion"], "$LATEST");
+    assert_eq!(fixture.refused("PUT", &path, moved).await.1, "PreconditionFailedException");
+    assert_eq!(fixture.call("DELETE", &format!("{FUNCTIONS}/f:1"), Value::Null).await.0, 204);
+    let (_, listed) = fixture.call("GET", &format!("{aliases}?FunctionVersion=1"), Value::Null).await;
+    assert_eq!(listed["Aliases"], json!([]));
+    assert_eq!(fixture.call("DELETE", &path, Value::Null).await.0, 204);
+    let (status, _, message) = fixture.refused("GET", &path, Value::Null).await;
+    assert_eq!((status, message.starts_with("Cannot find alias arn: ")), (404, true));
+    assert_eq!(fixture.refused("PUT", &path, json!({})).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_deleted_function_takes_its_versions_and_aliases_along() {
+    let fixture = Fixture::with_function().await;
+    fixture.call("POST", &format!("{FUNCTIONS}/f/versions"), json!({})).await;
+    fixture
+        .call("POST", &format!("{FUNCTIONS}/f/aliases"), json!({"Name": "a", "FunctionVersion": "1"}))
+        .await;
+    assert_eq!(fixture.call("DELETE", &format!("{FUNCTIONS}/f"), Value::Null).await.0, 204);
+    fixture.call("POST", FUNCTIONS, create("f", json!({"Publish": true}))).await;
+    let (_, listed) = fixture.call("GET", &format!("{FUNCTIONS}/f/aliases"), Value::Null).await;
+    assert_eq!(listed["Aliases"], json!([]));
+    let (_, listed) = fixture.call("GET", &format!("{FUNCTIONS}/f/versions"), Value::Null).await;
+    assert_eq!(listed["Versions"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]

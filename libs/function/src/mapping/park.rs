@@ -39,7 +39,8 @@ pub async fn park<D: Documents, I: Invoker, S>(
     let error = answer.error.clone();
     let Some(failed) = failed_batch(shared, shard_id, batch, why, answer) else { return true };
     let (mapping, count) = (&shared.mapping, batch.records.len());
-    let kept = shared.failed.keep(&mapping.function, &mapping.uuid, &failed, error, (shared.clock)()).await;
+    let kept =
+        shared.failed.keep(mapping.function_name(), &mapping.uuid, &failed, error, (shared.clock)()).await;
     match kept {
         Ok(id) => {
             MappingMetrics::add(&shared.metrics.dropped_event_count, count);

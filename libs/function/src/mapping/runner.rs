@@ -135,7 +135,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> Mappings<D, I, S> {
             kept
         });
         for mapping in mappings {
-            let counters = metrics.mapping(&mapping.uuid, &mapping.function);
+            let counters = metrics.mapping(&mapping.uuid, mapping.function_name());
             if let Some(desired) = followed.get(&mapping.uuid) {
                 desired.send_if_modified(|known| {
                     let newer = known.as_ref().map(|known| known.generation) != Some(mapping.generation);

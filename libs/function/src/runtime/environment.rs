@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::api::{MAX_RESPONSE, RuntimeApi};
 use super::exchange::{Exchange, Job, Readiness, Reply};
 use super::process::{Process, Program, describe};
+use crate::catalogue::Function;
 use crate::code::Pin;
 use crate::invoke::{FunctionError, error_object};
 use crate::log::Transcript;
@@ -175,10 +176,12 @@ impl Report {
     pub fn begin(
         transcript: &Transcript,
         request_id: &str,
-        memory_mb: u32,
+        function: &Function,
         init: Option<Duration>,
     ) -> Report {
-        transcript.append(format!("START RequestId: {request_id} Version: $LATEST\n").as_bytes());
+        let version = function.version_text();
+        transcript.append(format!("START RequestId: {request_id} Version: {version}\n").as_bytes());
+        let memory_mb = function.memory_mb;
         Report { request_id: request_id.to_owned(), memory_mb, init, started: Instant::now() }
     }
 

@@ -1,5 +1,6 @@
 //! A function's environments: idle ones to be reused, running ones to be ended at shutdown, and how many of both.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use super::environment::Environment;
+use crate::code::Pin;
 use crate::log::FunctionLog;
 
 pub struct Pool {
@@ -14,6 +16,8 @@ pub struct Pool {
     pub log: Arc<FunctionLog>,
     /// When a folder of code was last walked, and what was seen.
     pub fingerprint: tokio::sync::Mutex<Option<(Instant, u64)>>,
+    /// Where the package is that was used last. The files stay as long as somebody else holds their pin.
+    unpacked: Mutex<Option<(PathBuf, Weak<Pin>)>>,
     limit: usize,
     idle: Mutex<Vec<Idle>>,
     running: Mutex<Vec<Weak<Environment>>>,
@@ -50,6 +54,7 @@ impl Pool {
             permits: Arc::new(Semaphore::new(limit)),
             log,
             fingerprint: tokio::sync::Mutex::new(None),
+            unpacked: Mutex::default(),
             limit,
             idle: Mutex::default(),
             running: Mutex::default(),
@@ -61,6 +66,17 @@ impl Pool {
     /// How many invocations hold a permit.
     pub fn running(&self) -> usize {
         self.limit.saturating_sub(self.permits.available_permits())
+    }
+
+    /// The folder of a package that an environment still runs from: nothing has to be looked at on the disk.
+    pub fn unpacked(&self, sha256: &str) -> Option<(PathBuf, Arc<Pin>)> {
+        let unpacked = self.unpacked.lock().expect("no panic while held");
+        let (folder, pin) = unpacked.as_ref()?;
+        Some((folder.clone(), pin.upgrade().filter(|pin| pin.sha256 == sha256)?))
+    }
+
+    pub fn note_unpacked(&self, (folder, pin): &(PathBuf, Arc<Pin>)) {
+        *self.unpacked.lock().expect("no panic while held") = Some((folder.clone(), Arc::downgrade(pin)));
     }
 
     /// The most recently used living environment of `generation`; idle ones of others are ended.

@@ -63,6 +63,8 @@ fn function(name: &str, runtime: &str, handler: &str, code: Code) -> Function {
         log_format: LogFormat::Text,
         log_group: None,
         reserved_concurrency: None,
+        version: None,
+        published: 0,
         revision_id: uuid::Uuid::new_v4().to_string(),
         last_modified_ms: 0,
     }

@@ -71,11 +71,11 @@ fn given(
         ("AWS_REGION", settings.region.clone()),
         ("AWS_LAMBDA_FUNCTION_NAME", function.name.clone()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory_mb.to_string()),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", function.version_text()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
         ("AWS_LAMBDA_LOG_FORMAT", function.log_format.as_str().to_owned()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", function.log_group()),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream(now_ms)),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream(function, now_ms)),
         ("AWS_ACCESS_KEY_ID", settings.credentials.access_key_id.clone()),
         ("AWS_SECRET_ACCESS_KEY", settings.credentials.secret_access_key.clone()),
         ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_string()),
@@ -92,7 +92,7 @@ fn given(
 }
 
 /// `2024/05/31/[$LATEST]` and 32 hexadecimal digits: one stream per environment.
-fn log_stream(now_ms: u64) -> String {
+fn log_stream(function: &Function, now_ms: u64) -> String {
     let now = i64::try_from(now_ms).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default();
-    format!("{}/[$LATEST]{}", now.format("%Y/%m/%d"), Uuid::new_v4().simple())
+    format!("{}/[{}]{}", now.format("%Y/%m/%d"), function.version_text(), Uuid::new_v4().simple())
 }
