@@ -5,10 +5,12 @@
 
 mod embedded;
 mod log;
+mod polled;
 pub mod suite;
 
 pub use embedded::{Embedded, Tail};
 pub use log::Log;
+pub use polled::Polled;
 
 use std::future::Future;
 use std::ops::Range;

@@ -1,11 +1,11 @@
-//! The embedded log keeps the contract, on the engine for disks and on the one for simulations.
+//! The engine's log keeps the contract, on the engine for disks and on the one for simulations, and as another process sees it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tradewind_changelog::suite::{Subject, run_all};
-use tradewind_changelog::{Embedded, Tail};
+use tradewind_changelog::{ChangeLog, Embedded, Polled, Tail};
 use tradewind_engine::fjall::{FjallEngine, Settings};
 use tradewind_engine::memory::{MemoryDisk, MemoryEngine};
 use tradewind_engine::suite::ManualClock;
@@ -15,27 +15,33 @@ use tradewind_model::{Change, PartitionId, Sequence};
 const DAY_MS: u64 = 24 * 3600 * 1000;
 const START_MS: u64 = 1_700_000_000_000;
 
-struct Written<E> {
+struct Written<E, L> {
     engine: Arc<E>,
     tail: Tail,
-    log: Embedded<E>,
+    log: L,
     clock: ManualClock,
     now_ms: u64,
     opened: HashMap<PartitionId, Opened>,
 }
 
-impl<E: Engine> Written<E> {
-    fn new(engine: E, clock: ManualClock) -> Written<E> {
+impl<E: Engine> Written<E, Embedded<E>> {
+    fn new(engine: E, clock: ManualClock) -> Self {
+        Written::read_by(engine, clock, Embedded::new)
+    }
+}
+
+impl<E: Engine, L: ChangeLog> Written<E, L> {
+    fn read_by(engine: E, clock: ManualClock, log: impl Fn(Arc<E>, Tail) -> L) -> Self {
         let (engine, tail) = (Arc::new(engine), Tail::default());
-        let log = Embedded::new(engine.clone(), tail.clone());
+        let log = log(engine.clone(), tail.clone());
         Written { engine, tail, log, clock, now_ms: START_MS, opened: HashMap::new() }
     }
 }
 
-impl<E: Engine> Subject for Written<E> {
-    type Log = Embedded<E>;
+impl<E: Engine, L: ChangeLog> Subject for Written<E, L> {
+    type Log = L;
 
-    fn log(&self) -> &Embedded<E> {
+    fn log(&self) -> &L {
         &self.log
     }
 
@@ -92,6 +98,16 @@ async fn the_disks_log_keeps_the_contract() {
     run_all(async || {
         let clock = clock();
         Written::new(FjallEngine::open(&Settings::in_memory(), clock.clock()).unwrap(), clock)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_log_that_another_process_writes_keeps_the_contract() {
+    run_all(async || {
+        let clock = clock();
+        let engine = MemoryEngine::open(&MemoryDisk::default(), clock.clock());
+        Written::read_by(engine, clock, |engine, _| Polled::new(engine))
     })
     .await;
 }

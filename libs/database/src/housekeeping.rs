@@ -23,6 +23,7 @@ pub const RETENTION: Duration = Duration::from_secs(24 * 3600);
 /// Items of one step: small enough that foreground writes wait for no more than one group.
 const STEP: usize = 200;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+const PRUNE_EVERY: Duration = Duration::from_secs(1);
 const TRIM_EVERY: Duration = Duration::from_secs(300);
 /// For what belongs to no table.
 const NOBODYS: Incarnation = Incarnation(uuid::Uuid::nil());
@@ -30,7 +31,22 @@ const NOBODYS: Incarnation = Incarnation(uuid::Uuid::nil());
 impl<E: Engine + Documents> Database<E> {
     /// Runs until dropped.
     pub async fn keep_house(self: Arc<Self>) {
-        futures_util::future::join(self.keep_expiring(), self.keep_order()).await;
+        futures_util::future::join3(self.keep_expiring(), self.keep_order(), self.keep_pruned()).await;
+    }
+
+    /// Lets tombstones go that every replica has applied, where their owners are.
+    async fn keep_pruned(&self) {
+        loop {
+            tokio::time::sleep(PRUNE_EVERY).await;
+            for table in self.tables().iter().filter(|table| table.document().is_replicated()) {
+                for position in 0..table.partition_count() {
+                    if table.running(position).is_none_or(|owner| owner.state().tombstones == 0) {
+                        continue;
+                    }
+                    while let Ok(true) = self.prune(table, position).await {}
+                }
+            }
+        }
     }
 
     async fn keep_order(&self) {

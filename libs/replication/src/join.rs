@@ -263,7 +263,7 @@ pub async fn leave_dropped<E: Engine + Documents, P: Peer>(database: &Database<E
             let question = Question::Leave { region: database.region(), incarnation: table.incarnation };
             // A region that refuses has no such table any more.
             let answer = peer::done(&**other, &table.name, question).await;
-            told &= !matches!(answer, Err(PeerError::Unreachable { .. }));
+            told &= matches!(answer, Ok(()) | Err(PeerError::Refused { .. }));
         }
         if told && let Err(error) = database.forget_left(&table).await {
             tracing::warn!(%error, table = table.name, "a dropped replica is announced again");

@@ -16,6 +16,9 @@ pub enum PeerError {
     /// The region answered, and will answer so again.
     #[error("region {region} refused: {cause}")]
     Refused { region: Region, cause: String },
+    /// The region has enough to do just now, and has done nothing of it.
+    #[error("region {region} is busy")]
+    Busy { region: Region },
 }
 
 impl From<PeerError> for Unanswered {
@@ -23,6 +26,7 @@ impl From<PeerError> for Unanswered {
         match error {
             PeerError::Unreachable { cause, .. } => Unanswered::Unreachable(cause),
             PeerError::Refused { cause, .. } => Unanswered::Refused(cause),
+            PeerError::Busy { .. } => Unanswered::Unreachable(error.to_string()),
         }
     }
 }
@@ -31,6 +35,7 @@ impl From<PeerError> for Unanswered {
 ///
 /// - [`PeerError::Unreachable`]: the call may or may not have taken effect; repeat it.
 /// - [`PeerError::Refused`]: it has not; something must change first (the table is gone, say).
+/// - [`PeerError::Busy`]: it has not; repeat it after a pause.
 pub trait Peer: Send + Sync + 'static {
     fn region(&self) -> Region;
 

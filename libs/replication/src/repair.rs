@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tradewind_database::Database;
 use tradewind_database::partition::arrival::SnapshotRow;
 use tradewind_database::question::{Question, Reply};
@@ -23,7 +23,7 @@ use crate::join::Error;
 use crate::peer::{self, Peer};
 
 /// What a repair did.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Repaired {
     /// Rows that other regions have sent, and that this one has.
     pub received: u64,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tradewind_database::question::{Asked, Neighbours, Question, Unanswered};
@@ -15,11 +15,13 @@ use tradewind_database::{Database, RETENTION};
 use tradewind_engine::{Documents, Engine};
 use tradewind_model::{Incarnation, PartitionId, Region, Sequence};
 
-use crate::evict::{self, Wanted};
+use crate::evict;
 use crate::join;
-use crate::peer::Peer;
+use crate::peer::{Peer, PeerError};
 use crate::repair::{self, Repaired};
+use crate::report::LinkReport;
 use crate::sender::Sender;
+use crate::share::Share;
 use crate::sight::Sight;
 
 const RECONCILE: Duration = Duration::from_secs(2);
@@ -27,23 +29,27 @@ const RECONCILE: Duration = Duration::from_secs(2);
 pub const EVICT_AFTER: Duration = RETENTION;
 /// A control operation waits no longer for another region.
 const ASK: Duration = Duration::from_secs(5);
-const PRUNE: Duration = Duration::from_secs(1);
+/// A region is asked so often whether it is there, whatever this replicator's links say.
+const LISTEN: Duration = Duration::from_secs(10);
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+/// In the order of how bad it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LinkState {
-    /// Nothing is known of the destination yet.
+    /// The destination has everything, and has said so not long ago.
+    Idle,
+    Running,
+    /// Nothing is known of the destination.
     #[default]
     Unknown,
-    Running,
-    /// The destination does not answer, or refuses.
-    Stalled,
     /// The next change is too far ahead of the destination's clock.
     Ahead,
-    /// The destination followed another log: this database was restored from a backup.
-    Diverged,
+    /// The destination does not answer, or refuses.
+    Stalled,
     /// The destination needs changes that are not kept any more.
     Trimmed,
+    /// The destination followed another log: this database was restored from a backup.
+    Diverged,
 }
 
 impl LinkState {
@@ -71,6 +77,8 @@ pub struct LinkStatus {
     pub latency_ms: Option<u64>,
     /// When the oldest change was made that the destination has not confirmed, in Unix milliseconds.
     pub oldest_unsent_ms: Option<u64>,
+    /// How long it takes, at the pace so far, until the destination has all that waits; nothing where little does.
+    pub left_ms: Option<u64>,
     pub last_answer_ms: u64,
     pub error: Option<String>,
 }
@@ -80,6 +88,19 @@ pub struct LinkStatus {
 struct LinkId {
     partition: PartitionId,
     to: Region,
+}
+
+impl LinkId {
+    fn to_bytes(&self) -> Vec<u8> {
+        [&self.partition.to_bytes()[..], self.to.as_str().as_bytes()].concat()
+    }
+}
+
+/// What a link is made of.
+struct Wanted<E, P> {
+    table: Arc<Table<E>>,
+    position: usize,
+    peer: Arc<P>,
 }
 
 struct Running {
@@ -110,6 +131,7 @@ pub struct Replicator<E, P> {
     /// Regions away for so long are evicted by the others, where there is a majority of them.
     evict_after: Duration,
     changed: watch::Sender<u64>,
+    share: Arc<Share>,
 }
 
 /// Collects what has ended, for ever. That alone is no reason to look at the catalogue again: most tasks
@@ -137,7 +159,13 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
             sight: Arc::default(),
             evict_after: EVICT_AFTER,
             changed: watch::Sender::new(0),
+            share: Arc::default(),
         }
+    }
+
+    /// One of several of the region: it runs its share of the links.
+    pub fn sharing(self, share: Arc<Share>) -> Replicator<E, P> {
+        Replicator { share, ..self }
     }
 
     /// Evicts a region that nobody has heard of for so long, instead of [`EVICT_AFTER`].
@@ -152,15 +180,22 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
         self.changed.send_modify(|generation| *generation += 1);
     }
 
-    /// Every link of this region: table, partition, destination and what it does.
-    pub fn status(&self) -> Vec<(String, u32, Region, LinkStatus)> {
+    /// Every link that runs here.
+    pub fn status(&self) -> Vec<LinkReport> {
+        let (from, now_ms) = (self.database.region(), self.database.clock().now_ms());
         let links = self.links.lock().expect("no panic while held");
-        let mut rows: Vec<_> = links
-            .iter()
-            .map(|(id, link)| (link.table.clone(), id.partition.number, id.to, link.status.borrow().clone()))
-            .collect();
-        rows.sort_by(|a, b| (&a.0, a.2, a.1).cmp(&(&b.0, b.2, b.1)));
-        rows
+        let report = |(id, link): (&LinkId, &Running)| {
+            let status = link.status.borrow().clone();
+            LinkReport::new(link.table.clone(), id.partition.number, from, id.to, status, now_ms)
+        };
+        let mut reports: Vec<_> = links.iter().map(report).collect();
+        reports.sort_by(|a, b| (&a.table, a.to, a.partition).cmp(&(&b.table, b.to, b.partition)));
+        reports
+    }
+
+    /// For how many milliseconds each region has not been heard of.
+    pub fn unheard_ms(&self) -> BTreeMap<Region, u64> {
+        self.sight.unheard_ms()
     }
 
     pub(crate) fn database(&self) -> &Database<E> {
@@ -173,7 +208,7 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
 
     /// Evicts a region's replica, because an operator says that it is lost.
     pub async fn evict(&self, table: &str, region: Region) -> Result<(), join::Error> {
-        evict::begin(&self.database, table, &[region], &self.peers(), Wanted::ByOperator).await
+        evict::begin(&self.database, table, &[region], &self.peers(), evict::Wanted::ByOperator).await
     }
 
     /// Levels this region's table with the others after its log was found to be another one, or its links to need what is
@@ -185,11 +220,16 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
                 self.database.region()
             )));
         };
-        let stopped = |status: &LinkStatus| matches!(status.state, LinkState::Diverged | LinkState::Trimmed);
-        if !self.status().iter().any(|(name, _, _, status)| name == table && stopped(status)) {
+        let stopped = |link: &LinkReport| matches!(link.state, LinkState::Diverged | LinkState::Trimmed);
+        if !self.status().iter().any(|link| link.table == table && stopped(link)) {
             return Err(join::Error::Rule(format!(
                 "no link of {table} has stopped: there is nothing to repair"
             )));
+        }
+        if self.share.count() > 1 {
+            return Err(join::Error::Rule(
+                "several replicators run links of this region: stop all but one, and ask again".to_owned(),
+            ));
         }
         if !self.repairing.lock().expect("no panic while held").insert(table.to_owned()) {
             return Err(join::Error::Rule(format!("{table} is being repaired")));
@@ -221,13 +261,15 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
         drop(this);
         let mut catalogue = self.database.watch_catalogue();
         let mut peers = self.changed.subscribe();
+        let mut shares = self.share.changed();
         let mut tasks = JoinSet::new();
-        tasks.spawn(self.clone().prune());
+        tasks.spawn(self.clone().listen());
         loop {
             self.reconcile(&mut tasks).await;
             tokio::select! {
                 _ = catalogue.changed() => (),
                 _ = peers.changed() => (),
+                _ = shares.changed() => (),
                 _ = tokio::time::sleep(RECONCILE) => (),
                 () = reap(&mut tasks) => (),
             }
@@ -237,23 +279,49 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
     async fn reconcile(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
         let peers = self.peers();
         let tables = self.database.tables();
+        let leads = self.share.leads();
         for table in tables.iter().filter(|table| table.document().is_replicated()) {
             let document = table.document();
-            self.evict_unheard(&document, &peers).await;
-            for peer in &peers {
-                if let Some(replica) = document.replicas.get(&peer.region()) {
-                    let linked = replica.incarnation.is_some() && replica.status != ReplicaStatus::Deleting;
-                    // A joiner has nothing of its own to send, and others know where its links begin only in the end.
-                    if linked && document.status != TableStatus::Creating {
-                        self.link(table, peer, tasks);
-                    }
-                    self.settle(&document, peer, &peers, tasks);
+            if leads {
+                self.evict_unheard(&document, &peers).await;
+            }
+            for peer in peers.iter().filter(|peer| document.replicas.contains_key(&peer.region())) {
+                self.settle(&document, peer, &peers, tasks);
+            }
+        }
+        let wanted = self.wanted_links(&tables, &peers);
+        self.end_links(&tables, &wanted);
+        self.start_links(wanted, tasks);
+        if leads {
+            join::leave_dropped(&self.database, &peers).await;
+            self.come_back(&peers, tasks);
+        }
+    }
+
+    /// This replicator's share of the links there are to be.
+    fn wanted_links(&self, tables: &[Arc<Table<E>>], peers: &[Arc<P>]) -> HashMap<LinkId, Wanted<E, P>> {
+        let mut all = HashMap::new();
+        for table in tables {
+            let document = table.document();
+            // A joiner has nothing of its own to send, and others know where its links begin only in the end.
+            if !document.is_replicated() || document.status == TableStatus::Creating {
+                continue;
+            }
+            for peer in peers {
+                let linked = document.replicas.get(&peer.region()).is_some_and(|replica| {
+                    replica.incarnation.is_some() && replica.status != ReplicaStatus::Deleting
+                });
+                for (position, range) in document.partitions.iter().enumerate().filter(|_| linked) {
+                    let id = LinkId { partition: document.partition_id(range.number), to: peer.region() };
+                    all.insert(
+                        id.to_bytes(),
+                        (id, Wanted { table: table.clone(), position, peer: peer.clone() }),
+                    );
                 }
             }
         }
-        join::leave_dropped(&self.database, &peers).await;
-        self.come_back(&peers, tasks);
-        self.end_links(&tables);
+        let names = all.keys().cloned().collect();
+        self.share.mine(names).into_iter().filter_map(|name| all.remove(&name)).collect()
     }
 
     /// Tables that were set aside because this region was evicted: one look at them at a time, beside everything else.
@@ -282,7 +350,7 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
         if gone.is_empty() || stay.first() != Some(&self.database.region()) {
             return;
         }
-        let wanted = Wanted::ByTime(self.evict_after);
+        let wanted = evict::Wanted::ByTime(self.evict_after);
         match evict::begin(&self.database, &document.name, &gone, peers, wanted).await {
             Ok(()) => {
                 tracing::warn!(table = document.name, ?gone, "regions are away too long and are evicted")
@@ -321,7 +389,7 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
         peers: &[Arc<P>],
     ) -> Result<(), join::Error> {
         let Some(replica) = document.replicas.get(&peer.region()) else { return Ok(()) };
-        let sees_to_it = sees_to_it(document, replica, self.database.region());
+        let sees_to_it = self.share.leads() && sees_to_it(document, replica, self.database.region());
         match replica.status {
             ReplicaStatus::Active => join::share_settings(&self.database, document, peer).await,
             ReplicaStatus::Creating if sees_to_it => {
@@ -340,62 +408,60 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
         }
     }
 
-    fn link(&self, table: &Arc<Table<E>>, peer: &Arc<P>, tasks: &mut JoinSet<()>) {
-        let document = table.document();
-        if self.repairing.lock().expect("no panic while held").contains(&document.name) {
-            return;
-        }
+    fn start_links(&self, wanted: HashMap<LinkId, Wanted<E, P>>, tasks: &mut JoinSet<()>) {
+        let repairing = self.repairing.lock().expect("no panic while held").clone();
         let mut links = self.links.lock().expect("no panic while held");
-        for (position, range) in document.partitions.iter().enumerate() {
-            let id = LinkId { partition: document.partition_id(range.number), to: peer.region() };
+        for (id, Wanted { table, position, peer }) in wanted {
+            let name = table.document().name.clone();
+            if repairing.contains(&name) {
+                continue;
+            }
             links.entry(id).or_insert_with(|| {
                 let (status, published) = watch::channel(LinkStatus::default());
                 let sender = Sender {
                     database: self.database.clone(),
-                    table: table.clone(),
+                    table,
                     position,
-                    peer: peer.clone(),
+                    peer,
                     log: self.database.change_log(),
                     status,
                     sight: self.sight.clone(),
+                    pace: Mutex::default(),
                 };
                 let abort = tasks.spawn(sender.run());
-                Running { table: document.name.clone(), status: published, abort }
+                Running { table: name, status: published, abort }
             });
         }
     }
 
-    /// Ends the links of tables that are gone and of replicas that left.
-    fn end_links(&self, tables: &[Arc<Table<E>>]) {
+    /// Ends the links of tables that are gone, of replicas that left, and those that are another replicator's now.
+    fn end_links(&self, tables: &[Arc<Table<E>>], wanted: &HashMap<LinkId, Wanted<E, P>>) {
         let documents: HashMap<_, _> = tables
             .iter()
             .map(|table| table.document())
             .map(|document| (document.incarnation, document))
             .collect();
+        let shared = self.share.count() != 1;
         self.links.lock().expect("no panic while held").retain(|id, link| {
             let lives = documents
                 .get(&id.partition.incarnation)
                 .is_some_and(|document| document.replicas.contains_key(&id.to));
-            if !lives {
+            let stays = lives && (!shared || wanted.contains_key(id));
+            if !stays {
                 link.abort.abort();
             }
-            lives && !link.is_over()
+            stays && !link.is_over()
         });
     }
 
-    /// Lets tombstones go that every replica has applied.
-    async fn prune(self: Arc<Self>) {
+    /// Hears of every region by itself: none is away only because this replicator has no link to it.
+    async fn listen(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(PRUNE).await;
-            for table in self.database.tables() {
-                if !table.document().is_replicated() {
-                    continue;
-                }
-                for position in 0..table.partition_count() {
-                    if table.running(position).is_none_or(|owner| owner.state().tombstones == 0) {
-                        continue;
-                    }
-                    while let Ok(true) = self.database.prune(&table, position).await {}
+            tokio::time::sleep(LISTEN).await;
+            for peer in self.peers() {
+                let asked = tokio::time::timeout(ASK, peer.ask("", Question::Sight)).await;
+                if let Ok(Ok(_) | Err(PeerError::Refused { .. } | PeerError::Busy { .. })) = asked {
+                    self.sight.heard(peer.region());
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Runs one link: reads the log, pushes batches, and tries again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -14,10 +14,11 @@ use tradewind_database::question::{Question, Reply};
 use tradewind_database::table::Table;
 use tradewind_database::table::document::ReplicaStatus;
 use tradewind_engine::{Documents, Engine};
-use tradewind_model::Sequence;
+use tradewind_model::{Change, PartitionId, Sequence};
 
 use crate::link::{Announcement, BATCH_BYTES, BATCH_CHANGES, Link, diverged};
 use crate::meters;
+use crate::pace::Pace;
 use crate::peer::{Peer, PeerError};
 use crate::replicator::{LinkState, LinkStatus};
 use crate::sight::Sight;
@@ -42,6 +43,7 @@ pub struct Sender<E, P> {
     pub log: Log,
     pub status: watch::Sender<LinkStatus>,
     pub sight: Arc<Sight>,
+    pub pace: Mutex<Pace>,
 }
 
 /// How a push went.
@@ -122,16 +124,28 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             }
         };
         let partition = document.partition_id(range.number);
-        let next = self.log.kept(partition).await.map_err(|_| None)?.end;
-        let before = Sequence(position.cursor.0.saturating_sub(1));
-        let found = self.log.read(partition, before, 1, 1).await.unwrap_or_default();
-        let found = found.changes.iter().find(|(sequence, _)| *sequence == position.cursor);
-        if diverged(position.cursor, position.at, next, found.map(|(_, change)| change)) {
+        // By the engine: what is published may still lag behind what the destination had of an earlier link.
+        let next = self.table.state(self.position).await.map_err(|_| None)?.next;
+        let found = self.at(partition, position.cursor).await;
+        if diverged(position.cursor, position.at, next, found.as_ref()) {
             // None of the table's links goes on: what the others would announce denies what the old log has sent.
             self.sight.set_diverged(document.incarnation);
             return Err(Some(Stop::Diverged));
         }
         Ok(Link::new(source, range.from, range.to, position.cursor))
+    }
+
+    /// The change at a sequence, if any log has it still.
+    async fn at(&self, partition: PartitionId, sequence: Sequence) -> Option<Change> {
+        let before = Sequence(sequence.0.saturating_sub(1));
+        for log in [Log::new(self.database.engine_log()), self.log.clone()] {
+            let page = log.read(partition, before, 1, 1).await.unwrap_or_default();
+            let found = page.changes.into_iter().find(|(found, _)| *found == sequence);
+            if let Some((_, change)) = found {
+                return Some(change);
+            }
+        }
+        None
     }
 
     /// Sends what there is, waits for more, and so on. `None`: connect again.
@@ -155,8 +169,10 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             let empty = !link.carries(&page);
             let early = empty_at.map(|at| EMPTY.saturating_sub(at.elapsed())).filter(|left| !left.is_zero());
             if let Some(left) = early.filter(|_| empty && !self.is_joining()) {
+                let moves = page.through > link.walked();
                 link.pass(&page);
-                if link.walked().next() >= state.next {
+                // At the end of the log, or of what is published of it.
+                if !moves || link.walked().next() >= state.next {
                     self.wait(link, left).await;
                 }
                 continue;
@@ -204,6 +220,11 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             Err(PeerError::Refused { cause, .. }) => {
                 self.sight.heard(self.peer.region());
                 self.refused(&cause).await
+            }
+            Err(PeerError::Busy { region }) => {
+                self.sight.heard(region);
+                self.waits(link, state, oldest);
+                Pushed::Again
             }
             Err(error) => {
                 spans.iter_mut().for_each(|span| span.fail("unreachable"));
@@ -254,6 +275,13 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             (false, false) => HEARTBEAT,
         };
         let partition = document.partition_id(document.partitions[self.position].number);
+        self.status.send_if_modified(|status| {
+            let idle = status.state == LinkState::Running && status.pending == 0;
+            if idle {
+                status.state = LinkState::Idle;
+            }
+            idle
+        });
         let woken = tokio::select! {
             woken = timeout(heartbeat, self.log.wait(partition, link.walked())) => woken.is_ok(),
             // A replica may have begun to join.
@@ -306,6 +334,7 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             status.oldest_unsent_ms = None;
             status.error = None;
             status.last_answer_ms = now_ms;
+            status.left_ms = self.pace.lock().expect("no panic while held").left_ms(pending, Instant::now());
             if let Some(oldest_ms) = oldest_ms {
                 status.latency_ms =
                     Some(now_ms.saturating_sub(oldest_ms).max(sent.elapsed().as_millis() as u64));

@@ -82,10 +82,7 @@ impl Authority {
 
     fn make() -> Result<Authority, AuthorityError> {
         let key = KeyPair::generate()?;
-        let mut params = named("Tradewind nodes")?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate_pem = params.self_signed(&key)?.pem();
+        let certificate_pem = make_authority("Tradewind nodes", &key)?;
         Ok(Authority { certificate_pem, key })
     }
 
@@ -121,9 +118,17 @@ impl Authority {
     }
 }
 
+/// The certificate of an authority, as PEM.
+pub(crate) fn make_authority(name: &str, key: &KeyPair) -> Result<String, AuthorityError> {
+    let mut params = named(name)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params.self_signed(key)?.pem())
+}
+
 /// Nodes' certificates live as long as their processes do, and an authority as long as its region: an expiry date would
 /// only be a day on which a region stops. The bounds also leave room for clocks that are wrong.
-fn named(name: &str) -> Result<CertificateParams, AuthorityError> {
+pub(crate) fn named(name: &str) -> Result<CertificateParams, AuthorityError> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);

@@ -15,6 +15,7 @@ pub enum Question {
     Announce,
     Lambda,
     Spend,
+    Replicate,
 }
 
 /// Why there is no answer: cut by what the caller may do next.
@@ -73,7 +74,7 @@ fn never_connected(status: &Status) -> bool {
 }
 
 /// A status says little; what it was made of says why.
-fn described(status: &Status) -> String {
+pub(crate) fn described(status: &Status) -> String {
     let cause = causes(status).last().map(ToString::to_string);
     cause.unwrap_or_else(|| status.message().to_owned())
 }

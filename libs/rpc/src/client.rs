@@ -130,5 +130,6 @@ async fn ask(
         Question::Announce => client.announce(call).await,
         Question::Lambda => client.lambda(call).await,
         Question::Spend => client.spend(call).await,
+        Question::Replicate => client.replicate(call).await,
     }
 }

@@ -6,11 +6,16 @@
 mod authority;
 mod call;
 mod client;
+mod link;
 mod server;
 
 pub use authority::{Authority, AuthorityError, Identity};
 pub use call::{CallError, Question};
 pub use client::Nodes;
+pub use link::{
+    Destination, LinkAnswering, LinkAuthority, LinkCall, LinkClient, LinkError, LinkQuestion, LinkServer,
+    LinkTls, Links,
+};
 pub use server::{Answering, Node, Serving, serve};
 
 /// The generated protocol.

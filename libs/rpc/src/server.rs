@@ -119,4 +119,8 @@ impl Protocol for Answers {
     async fn spend(&self, call: Request<Call>) -> Result<Response<Reply>, Status> {
         self.answer(Question::Spend, call).await
     }
+
+    async fn replicate(&self, call: Request<Call>) -> Result<Response<Reply>, Status> {
+        self.answer(Question::Replicate, call).await
+    }
 }

@@ -4,6 +4,7 @@
 //! runs on the thread that accepted its connection, from the first byte to the last.
 
 mod access;
+mod conflicts;
 pub mod credentials;
 mod dynamodb;
 mod front;
@@ -14,6 +15,7 @@ mod spans;
 mod tls;
 
 pub use access::Access;
+pub use conflicts::conflicts;
 pub use front::{Answered, Front, Guard, Other, Region, Regions, metrics_answer};
 pub use server::{Server, serve};
 pub use tls::{TlsError, acceptor, pinned};

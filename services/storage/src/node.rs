@@ -8,14 +8,18 @@ mod beside;
 mod functions;
 mod health;
 mod lease;
-mod membership;
+pub mod membership;
+mod neighbours;
+mod operate;
 mod placement;
 mod publish;
+mod replicators;
 mod roster;
 mod together;
+mod view;
 mod visitor;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -26,23 +30,31 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tradewind_database::question::Neighbours;
 use tradewind_database::region::Parts;
 use tradewind_database::{Database, Regions};
 use tradewind_engine::{Documents, Engine, Error, Member, Members};
 use tradewind_model::{Clock, Region};
-use tradewind_rpc::{Authority, AuthorityError, Nodes, Serving};
+use tradewind_replication::{RegionLinks, RemotePeer};
+use tradewind_rpc::{Authority, AuthorityError, Destination, LinkServer, LinkTls, Nodes, Serving};
 use uuid::Uuid;
 
 pub use functions::GROUP as FUNCTIONS_GROUP;
 pub use membership::MembershipError;
+pub use replicators::GROUP as REPLICATORS;
+pub use roster::Roster;
+pub use together::{decode, encode};
+pub use view::{ViewSettings, view};
 pub use visitor::visit;
 
 use self::answers::Answers;
 use self::beside::Beside;
 use self::functions::Functions;
 use self::health::{Health, Report, Samples, Troubles};
+use self::neighbours::OtherRegions;
+use self::operate::Operators;
 use self::publish::Publishing;
-use self::roster::Roster;
+use self::replicators::Replicators;
 use self::together::{Together, tell_all};
 use crate::access::Access;
 use crate::credentials;
@@ -67,10 +79,18 @@ pub struct Settings {
     /// Where the other nodes reach it.
     pub node_listen: SocketAddr,
     pub advertise: Advertise,
+    /// Where the other regions' links arrive; `None`: there is no replication.
+    pub link: Option<LinkPort>,
     /// The regions beside this one.
-    pub peers: BTreeSet<Region>,
+    pub peers: BTreeMap<Region, Destination>,
     /// Where changes are published; `None`: their readers have them from the database.
     pub kafka: Option<tradewind_changelog_kafka::Settings>,
+}
+
+/// A port for other regions; without TLS for those of this machine only.
+pub struct LinkPort {
+    pub listen: SocketAddr,
+    pub tls: Option<LinkTls>,
 }
 
 /// By which host the others come, and by which port if it is another than the one listened on.
@@ -111,6 +131,24 @@ pub enum NodeError {
     Engine(#[from] Error),
     #[error("--kafka: {0}")]
     Kafka(#[from] tradewind_changelog_kafka::KafkaError),
+    #[error("--peer {region}: {cause}")]
+    Peer { region: Region, cause: String },
+}
+
+/// The regions beside `here`, as its processes ask them. Must be called inside a Tokio runtime.
+///
+/// # Errors
+/// A certificate or an address cannot be used.
+pub fn peers(
+    here: Region,
+    destinations: &BTreeMap<Region, Destination>,
+) -> Result<BTreeMap<Region, RemotePeer>, NodeError> {
+    let peer = |(region, destination): (&Region, &Destination)| {
+        let made = RemotePeer::new(here, *region, destination);
+        let made = made.map_err(|cause| NodeError::Peer { region: *region, cause })?;
+        Ok((*region, made))
+    };
+    destinations.iter().map(peer).collect()
 }
 
 /// What a node says once it serves.
@@ -121,6 +159,8 @@ pub struct Started {
     pub address: SocketAddr,
     /// As the other nodes know it.
     pub node_address: String,
+    /// Where other regions' links arrive.
+    pub link_address: Option<SocketAddr>,
 }
 
 /// Runs a node until `stop`, then hands its partitions over and drains. `started` hears of it once requests are taken.
@@ -136,15 +176,29 @@ pub async fn run<E: Engine + Documents + Members>(
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
     let server = bind(settings.listen, settings.tls.clone(), &runtimes).await?;
-    let listener = listen(settings.node_listen).await?;
+    let listener = listen("--node-listen", settings.node_listen).await?;
+    let links = match &settings.link {
+        Some(port) => Some(link_port(port).await?),
+        None => None,
+    };
     let me = member(&settings, &listener)?;
     let identity = Authority::of(&*engine).await?.issue()?;
     let nodes = Arc::new(Nodes::new(&identity, runtimes.background.clone()));
+    let roster = Arc::new(Roster::new(membership::GROUP, me));
     let functions = Nodes::new(&identity, runtimes.background.clone());
     let functions = Functions::new(engine.clone(), functions);
-    let roster = Arc::new(Roster::new(me));
+    let replicators = Nodes::new(&identity, runtimes.background.clone());
+    let replicators = Arc::new(Replicators::new(engine.clone(), replicators));
     let node = Node { engine, clock, roster, nodes, runtimes, settings };
-    node.run(server, Serving { listener, identity }, functions, started, stop).await
+    let ports = Ports { server, serving: Serving { listener, identity }, links };
+    node.run(ports, functions, replicators, started, stop).await
+}
+
+/// What a node listens on.
+struct Ports {
+    server: Server,
+    serving: Serving,
+    links: Option<(SocketAddr, LinkServer)>,
 }
 
 struct Node<E: 'static> {
@@ -159,13 +213,15 @@ struct Node<E: 'static> {
 impl<E: Engine + Documents + Members> Node<E> {
     async fn run(
         self,
-        server: Server,
-        serving: Serving,
+        ports: Ports,
         functions: Functions<E>,
+        replicators: Arc<Replicators<E>>,
         started: impl FnOnce(&Started) -> io::Result<()>,
         stop: CancellationToken,
     ) -> Result<(), NodeError> {
+        let Ports { server, serving, links } = ports;
         let database = self.database().await?;
+        let others = self.other_regions(&database)?;
         let publishing = self.publishing(&database)?;
         let access =
             credentials::access(&self.engine, &self.clock, self.settings.region, Vec::new(), &stop).await?;
@@ -173,6 +229,7 @@ impl<E: Engine + Documents + Members> Node<E> {
             name: self.roster.me.name.clone(),
             address: SocketAddr::new(self.settings.listen.ip(), server.port()?),
             node_address: self.roster.me.address.clone(),
+            link_address: links.as_ref().map(|(address, _)| *address),
         };
         // The others can ask as soon as they see this node among the members, and so it answers before.
         let last = CancellationToken::new();
@@ -184,8 +241,14 @@ impl<E: Engine + Documents + Members> Node<E> {
         tokio::spawn(membership::watch(self.roster.clone(), stop.clone()));
         let beside = [tokio::spawn(database.clone().follow()), tokio::spawn(database.clone().keep_house())];
         let published = publishing.clone().map(|publishing| tokio::spawn(publishing.run(stop.clone())));
+        tokio::spawn(others.listen(replicators.clone(), stop.clone()));
+        let linked = links.map(|(_, links)| {
+            tokio::spawn(links.serve(Arc::new(RegionLinks::new(database.clone())), stop.clone()))
+        });
         let health = self.health(&database, &stop, publishing.clone());
-        let front = self.front(&database, access, facts.address.port(), Beside { health, functions });
+        let operators = Operators { database: database.clone(), replicators };
+        let front =
+            self.front(&database, access, facts.address.port(), Beside { health, functions, operators });
         let data = self.runtimes.data.clone();
         let fronts = data[0].spawn(serve(server, front, data.clone(), stop.clone()));
         started(&facts)?;
@@ -207,6 +270,10 @@ impl<E: Engine + Documents + Members> Node<E> {
         if tokio::time::timeout(DRAIN, fronts).await.is_err() {
             tracing::warn!("requests that were still under way were ended");
         }
+        if let Some(linked) = linked {
+            // Its calls are repeated wherever they did not come to an end.
+            linked.abort();
+        }
         beside.iter().for_each(JoinHandle::abort);
         last.cancel();
         let _ = tokio::time::timeout(Duration::from_secs(1), answering).await;
@@ -227,7 +294,8 @@ impl<E: Engine + Documents + Members> Node<E> {
             nodes: self.nodes.clone(),
             runtime: self.runtimes.background.clone(),
         };
-        let known = KnownRegions { here: self.settings.region, peers: self.settings.peers.clone() };
+        let peers = self.settings.peers.keys().copied().collect();
+        let known = KnownRegions { here: self.settings.region, peers };
         let settings =
             tradewind_database::Settings { account: self.settings.account.clone(), throttle: true };
         let parts = Parts {
@@ -239,6 +307,14 @@ impl<E: Engine + Documents + Members> Node<E> {
             data: self.runtimes.data.clone(),
         };
         Ok(Arc::new(Database::open_in(parts, Arc::new(together)).await?))
+    }
+
+    /// For control operations; what follows from them is the replicators' to do.
+    fn other_regions(&self, database: &Database<E>) -> Result<Arc<OtherRegions>, NodeError> {
+        let others = Arc::new(OtherRegions::new(peers(self.settings.region, &self.settings.peers)?));
+        let neighbours: Arc<dyn Neighbours> = others.clone();
+        database.set_neighbours(Arc::downgrade(&neighbours));
+        Ok(others)
     }
 
     fn publishing(
@@ -322,11 +398,23 @@ async fn bind(address: SocketAddr, tls: Option<TlsAcceptor>, runtimes: &Runtimes
     })
 }
 
-async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// The port for other regions, and where it is.
+async fn link_port(port: &LinkPort) -> io::Result<(SocketAddr, LinkServer)> {
+    let listener = listen("--link-listen", port.listen).await?;
+    let address = listener.local_addr()?;
+    let server = LinkServer::new(listener, port.tls.as_ref());
+    Ok((address, server.map_err(|error| named("--link-cert, --link-key, --link-ca", &error))?))
+}
+
+/// Binds a port that a setting names.
+///
+/// # Errors
+/// One line with the setting and the address.
+pub async fn listen(setting: &str, address: SocketAddr) -> io::Result<TcpListener> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|error| {
         let error = io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
-        named("--node-listen", &error)
+        named(setting, &error)
     })
 }
 

@@ -2,7 +2,9 @@
 
 pub mod function;
 pub mod kafka;
+pub mod link;
 pub mod operation;
+pub mod replicator;
 pub mod storage;
 pub mod streams;
 pub mod telemetry;
@@ -30,6 +32,8 @@ pub enum Command {
     Storage(Box<storage::Storage>),
     /// Run functions on the changes of a region whose data is kept in PostgreSQL, on this node of any number
     Streams(Box<streams::Streams>),
+    /// Carry a region's changes to the other regions; any number share the work
+    Replicator(Box<replicator::Replicator>),
     /// Make, list and disable the access keys of a region on PostgreSQL
     #[command(subcommand)]
     Credentials(operation::Credentials),

@@ -1,11 +1,13 @@
-//! The one binary: `dev` runs regions in this process, `storage` and `streams`
-//! a node of a region; the other commands ask a running one.
+//! The one binary: `dev` runs regions in this process, `storage`, `streams` and `replicator` a node of a region; the other
+//! commands ask a running one.
 
 mod arguments;
 mod credentials;
 mod dev;
 mod healthcheck;
+mod link;
 mod loadtest;
+mod replicator;
 mod secrets;
 mod storage;
 mod store;
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Dev(settings) => dev::run(settings),
         Command::Storage(settings) => storage::run(*settings),
+        Command::Replicator(settings) => replicator::run(*settings),
         Command::Streams(settings) => streams::run(*settings),
         Command::Credentials(command) => credentials::run(&command),
         Command::Secrets(command) => secrets::run(&command),

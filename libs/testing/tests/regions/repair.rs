@@ -21,7 +21,7 @@ fn copy(from: &Path, to: &Path) {
 
 fn is_diverged(cluster: &Cluster, from: usize, to: usize) -> bool {
     let links = cluster.replicators[from].status();
-    links.iter().any(|(_, _, at, status)| *at == region(to) && status.state == LinkState::Diverged)
+    links.iter().any(|link| link.to == region(to) && link.state == LinkState::Diverged)
 }
 
 /// A's database goes back to a backup. The others have what it lost; what was deleted since stays deleted; what only one of

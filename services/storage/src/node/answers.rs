@@ -42,6 +42,8 @@ impl<E: Engine + Documents> Answers<E> {
                 Ok(Bytes::new())
             }
             Question::Lambda => Err(CallError::Moved),
+            // Asked of replicators.
+            Question::Replicate => Err(CallError::Moved),
         }
     }
 }

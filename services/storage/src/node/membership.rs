@@ -1,10 +1,10 @@
-//! Keeps this node a member of its region: joins, renews, leaves.
+//! Keeps this process a member of its group: joins, renews, leaves.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tradewind_engine::{Error, Member, Members, MembersError};
+use tradewind_engine::{Error, Members, MembersError};
 
 use super::lease::{BELIEVED, LEASE, Moment, RENEW_EVERY};
 use super::roster::Roster;
@@ -24,7 +24,7 @@ const PREDECESSOR: Duration = Duration::from_secs(7);
 #[derive(Debug, thiserror::Error)]
 pub enum MembershipError {
     #[error(
-        "--name {name}: a node of this name is alive at {address}; every node of a region needs a name of its own"
+        "--name {name}: a process of this name is alive at {address}; each of a region's needs a name of its own"
     )]
     NameTaken { name: String, address: String },
     #[error(transparent)]
@@ -37,7 +37,7 @@ pub async fn join<E: Members>(engine: &E, roster: &Roster) -> Result<(), Members
     let mut is_told = false;
     loop {
         let sent = Moment::now();
-        match engine.renew(GROUP, &roster.me, LEASE).await {
+        match engine.renew(roster.group, &roster.me, LEASE).await {
             Ok(members) => {
                 roster.renewed(sent, members);
                 return Ok(());
@@ -89,7 +89,7 @@ pub async fn keep<E: Members>(
         }
         pause = RENEW_EVERY;
     }
-    leave(&*engine, &roster.me).await;
+    leave(&*engine, &roster).await;
     roster.left();
     Ok(())
 }
@@ -97,15 +97,16 @@ pub async fn keep<E: Members>(
 /// Whether the members have changed; `None`: the renewal failed.
 async fn renew<E: Members>(engine: &E, roster: &Roster) -> Result<Option<bool>, MembershipError> {
     let sent = Moment::now();
-    let trouble = match tokio::time::timeout(RENEWAL_TIMEOUT, engine.renew(GROUP, &roster.me, LEASE)).await {
-        Ok(Ok(members)) => return Ok(Some(roster.renewed(sent, members))),
-        Ok(Err(MembersError::NameTaken { name, address })) => {
-            roster.lease().give_up();
-            return Err(MembershipError::NameTaken { name, address });
-        }
-        Ok(Err(MembersError::Storage(error))) => error.to_string(),
-        Err(_) => format!("no answer within {RENEWAL_TIMEOUT:?}"),
-    };
+    let trouble =
+        match tokio::time::timeout(RENEWAL_TIMEOUT, engine.renew(roster.group, &roster.me, LEASE)).await {
+            Ok(Ok(members)) => return Ok(Some(roster.renewed(sent, members))),
+            Ok(Err(MembersError::NameTaken { name, address })) => {
+                roster.lease().give_up();
+                return Err(MembershipError::NameTaken { name, address });
+            }
+            Ok(Err(MembersError::Storage(error))) => error.to_string(),
+            Err(_) => format!("no answer within {RENEWAL_TIMEOUT:?}"),
+        };
     if roster.trouble().is_none() {
         tracing::warn!(trouble, "the lease could not be renewed; trying again");
     }
@@ -114,8 +115,8 @@ async fn renew<E: Members>(engine: &E, roster: &Roster) -> Result<Option<bool>, 
 }
 
 /// A lease that is not given back only ends later.
-async fn leave<E: Members>(engine: &E, me: &Member) {
-    match tokio::time::timeout(RENEWAL_TIMEOUT, engine.leave(GROUP, me)).await {
+async fn leave<E: Members>(engine: &E, roster: &Roster) {
+    match tokio::time::timeout(RENEWAL_TIMEOUT, engine.leave(roster.group, &roster.me)).await {
         Ok(Ok(())) => (),
         Ok(Err(error)) => tracing::warn!(%error, "the lease could not be given back"),
         Err(_) => tracing::warn!("the lease could not be given back in time"),

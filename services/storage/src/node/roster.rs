@@ -1,6 +1,7 @@
-//! What this node knows of the region's members, and whether it may act as one.
+//! What a process knows of a group's members, and whether it may act as one.
 //!
-//! Read on the path of every request; written by the membership loop only.
+//! Read on the path of every request; written by the membership loop only, or, in a process that is no member itself, by
+//! the loop of its view.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,10 +19,13 @@ use super::placement::{Seed, best};
 pub struct Seated {
     pub id: NodeId,
     pub address: String,
+    name: String,
     seed: Seed,
 }
 
 pub struct Roster {
+    /// The name of the group.
+    pub group: &'static str,
     pub me: Member,
     lease: Lease,
     seated: ArcSwap<Vec<Seated>>,
@@ -33,8 +37,9 @@ pub struct Roster {
 }
 
 impl Roster {
-    pub fn new(me: Member) -> Roster {
+    pub fn new(group: &'static str, me: Member) -> Roster {
         Roster {
+            group,
             me,
             lease: Lease::default(),
             seated: ArcSwap::default(),
@@ -102,6 +107,14 @@ impl Roster {
         is_news
     }
 
+    /// The names of all living members, as far as this one may act as one; else nobody's.
+    pub fn living(&self) -> Vec<String> {
+        match self.lease.holds() {
+            true => self.seated.load().iter().map(|node| node.name.clone()).collect(),
+            false => Vec::new(),
+        }
+    }
+
     /// This node is no member any more, and knows where everything belongs now.
     pub fn left(&self) {
         self.lease.give_up();
@@ -124,7 +137,7 @@ impl Roster {
 }
 
 fn seated(member: Member) -> Seated {
-    Seated { id: NodeId(member.id), seed: Seed::of(&member.name), address: member.address }
+    Seated { id: NodeId(member.id), seed: Seed::of(&member.name), address: member.address, name: member.name }
 }
 
 #[cfg(test)]
@@ -145,7 +158,7 @@ mod tests {
     #[test]
     fn a_partition_sits_at_one_node_whoever_is_asked() {
         let (a, b) = (member("a"), member("b"));
-        let (at_a, at_b) = (Roster::new(a.clone()), Roster::new(b.clone()));
+        let (at_a, at_b) = (Roster::new("nodes", a.clone()), Roster::new("nodes", b.clone()));
         for roster in [&at_a, &at_b] {
             assert!(partitions().all(|partition| roster.seat(partition) == Seat::Nowhere));
             roster.renewed(Moment::now(), vec![a.clone(), b.clone()]);
@@ -160,7 +173,7 @@ mod tests {
     #[test]
     fn without_a_lease_nothing_sits_here_and_after_leaving_all_sits_elsewhere() {
         let (a, b) = (member("a"), member("b"));
-        let roster = Roster::new(a.clone());
+        let roster = Roster::new("nodes", a.clone());
         let news = roster.subscribe();
         assert!(roster.renewed(Moment::now(), vec![a.clone(), b.clone()]));
         assert!(news.has_changed().unwrap());

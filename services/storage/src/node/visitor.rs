@@ -29,7 +29,7 @@ pub async fn visit<E: Members>(
     stop: CancellationToken,
 ) -> Result<Arc<dyn Cluster>, Error> {
     let nobody = Member { name: String::new(), id: Uuid::new_v4(), address: String::new() };
-    let roster = Arc::new(Roster::new(nobody));
+    let roster = Arc::new(Roster::new(GROUP, nobody));
     let nodes = Arc::new(Nodes::new(identity, runtime.clone()));
     roster.found(engine.members(GROUP).await?);
     let cluster = Together { roster: roster.clone(), nodes: nodes.clone(), runtime: runtime.clone() };

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use http::Uri;
 use http::uri::Authority;
 use tradewind_model::Region;
 
 use super::account_id;
 use super::kafka::Kafka;
+use super::link::Link;
 use super::telemetry::Telemetry;
 
 /// Where a region keeps its data.
@@ -69,18 +69,23 @@ pub struct Storage {
     /// A name of its own in the region, that a node keeps when it is started again [default: its advertised address]
     #[arg(long, env = "TRADEWIND_NAME", value_parser = node_name)]
     pub name: Option<String>,
-    /// Another region and where its nodes are reached; may be given again (in the environment with spaces between)
-    #[arg(long, env = "TRADEWIND_PEER", value_name = "REGION=URL", value_delimiter = ' ')]
-    pub peer: Vec<Peer>,
+    #[command(flatten)]
+    pub link: Link,
+    /// Where other regions' links arrive, by mutual TLS; port 0 takes a free one [default: there is no replication]
+    #[arg(long, env = "TRADEWIND_LINK_LISTEN", value_name = "ADDR")]
+    pub link_listen: Option<SocketAddr>,
     /// The certificate that clients see, with its chain, as PEM
-    #[arg(long, env = "TRADEWIND_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(
+        long,
+        env = "TRADEWIND_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key",
+        conflicts_with = "insecure"
+    )]
     pub tls_cert: Option<PathBuf>,
     /// Its private key, as PEM
     #[arg(long, env = "TRADEWIND_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Speak plain HTTP on an address that others than this machine can reach
-    #[arg(long, env = "TRADEWIND_INSECURE", conflicts_with = "tls_cert")]
-    pub insecure: bool,
     /// Access keys that are brought into the catalogue, in the format of AWS's shared credentials file; those that are
     /// there stay as they are
     #[arg(long, env = "TRADEWIND_CREDENTIALS", value_name = "FILE")]
@@ -119,29 +124,6 @@ impl FromStr for Advertise {
     }
 }
 
-/// Another region, and where it is reached.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Peer {
-    pub region: Region,
-    pub url: Uri,
-}
-
-impl FromStr for Peer {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Peer, String> {
-        let (region, url) =
-            text.split_once('=').ok_or("REGION=URL, as eu-west-1=https://eu.example.com:7000")?;
-        let region = Region::new(region).map_err(|error| error.to_string())?;
-        let url: Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
-        let is_reachable = url.scheme_str() == Some("https") && url.authority().is_some();
-        if !is_reachable || !matches!(url.path(), "" | "/") || url.query().is_some() {
-            return Err(format!("{url}: regions speak mutual TLS: https://HOST:PORT"));
-        }
-        Ok(Peer { region, url })
-    }
-}
-
 pub fn node_name(text: &str) -> Result<String, String> {
     let is_name = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if is_name { Ok(text.to_owned()) } else { Err("1 to 128 visible ASCII characters".to_owned()) }
@@ -160,17 +142,6 @@ mod tests {
         assert_eq!(read("[2001:db8::1]:7000"), Ok(("2001:db8::1".to_owned(), Some(7000))));
         for bad in ["", ":7000", "node1:", "node1:0", "node1:x", "node1:70000", "a@node1", "http://node1"] {
             assert!(read(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_peer_is_a_region_and_an_address_with_tls() {
-        let peer: Peer = "eu-west-1=https://eu.example.com:7000".parse().unwrap();
-        assert_eq!((peer.region.as_str(), peer.url.host()), ("eu-west-1", Some("eu.example.com")));
-        for bad in
-            ["eu-west-1", "eu west=https://a", "eu-west-1=http://a:1", "eu-west-1=https://a/x", "eu-west-1=a"]
-        {
-            assert!(bad.parse::<Peer>().is_err(), "{bad}");
         }
     }
 }

@@ -8,7 +8,7 @@
 //! GET  /metrics                                what is counted, as Prometheus reads it
 //! ```
 //!
-//! and what [`global`](super::global) answers, of the region that the signature names.
+//! what [`conflicts`] answers, and what [`global`](super::global) does, of the region that the signature names.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,8 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
-use tradewind_storage::{Answered, Guard, Other, metrics_answer};
+use tradewind_replication::by_table;
+use tradewind_storage::{Answered, Guard, Other, conflicts, metrics_answer};
 use tradewind_streams::Request;
 use tradewind_telemetry::metrics::{Disk, Sample};
 use tradewind_wire::ApiError;
@@ -87,7 +88,7 @@ impl Admin {
     async fn question(&self, question: &str, body: &Bytes) -> Answered {
         let nothing = || Err(ApiError::resource_not_found(format!("there is nothing at {PREFIX}{question}")));
         let answer = match question.split_once('/') {
-            Some(("conflicts", rest)) => self.process.conflicts(rest, body).await,
+            Some(("conflicts", rest)) => conflicts(&self.process.database, rest, body).await,
             Some(("replication", order)) => self.process.order(order, body).await.unwrap_or_else(nothing),
             None if question == "tables" => self.tables().await,
             None if question == "replication" => Ok(self.replication()),
@@ -171,24 +172,9 @@ impl Admin {
     }
 
     fn replication(&self) -> Value {
-        let mut links = Vec::new();
-        for process in self.regions.all() {
-            for (table, partition, to, status) in process.replicator.status() {
-                links.push(json!({
-                    "table": table,
-                    "partition": partition,
-                    "from": process.database.region(),
-                    "to": to,
-                    "state": status.state,
-                    "pending": status.pending,
-                    "acknowledged": status.acknowledged,
-                    "latency_ms": status.latency_ms,
-                    "last_answer_ms": status.last_answer_ms,
-                    "error": status.error,
-                }));
-            }
-        }
-        json!({ "links": links })
+        let links: Vec<_> =
+            self.regions.all().iter().flat_map(|process| process.replicator.status()).collect();
+        json!({ "links": links, "tables": by_table(&links) })
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tradewind_model::Region;
 
 /// Where a node is.
@@ -24,14 +24,18 @@ pub fn say(facts: &Facts, ready_file: Option<&Path>) -> io::Result<()> {
     println!(
         "Tradewind is ready: {region}, node {name}, at {scheme}://{address}; other nodes at {node_address}"
     );
-    let Some(file) = ready_file else { return Ok(()) };
     let port = address.port();
     let ready = json!({
         "pid": std::process::id(),
         "ports": { "all": port, region.as_str(): port },
         "node": { "name": name, "address": node_address },
     });
-    // Renamed into place, so that nobody reads half of it.
+    write(ready_file, &ready)
+}
+
+/// Renamed into place, so that nobody reads half of it.
+pub fn write(file: Option<&Path>, ready: &Value) -> io::Result<()> {
+    let Some(file) = file else { return Ok(()) };
     let part = file.with_extension("part");
     std::fs::write(&part, ready.to_string())
         .and_then(|()| std::fs::rename(&part, file))

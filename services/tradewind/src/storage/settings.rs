@@ -1,24 +1,23 @@
 //! What a node is told, from the command line; everything that can be wrong with it is said here, by its setting.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::Path;
 
 use anyhow::bail;
 use http::Uri;
 use tokio_rustls::TlsAcceptor;
-use tradewind_model::Region;
 use tradewind_storage::acceptor;
 use tradewind_storage::node::{Advertise, Settings};
 
 use crate::arguments::storage::{self as arguments, Storage};
+use crate::link;
 
 pub fn of(arguments: &Storage) -> anyhow::Result<Settings> {
     let tls = tls(
         arguments.listen,
         arguments.tls_cert.as_deref(),
         arguments.tls_key.as_deref(),
-        arguments.insecure,
+        arguments.link.insecure,
     )?;
     let node_listen = arguments.node_listen.unwrap_or_else(|| SocketAddr::new(arguments.listen.ip(), 0));
     Ok(Settings {
@@ -29,22 +28,10 @@ pub fn of(arguments: &Storage) -> anyhow::Result<Settings> {
         tls,
         node_listen,
         advertise: advertised(arguments.advertise.as_ref(), node_listen, &arguments.database.postgres)?,
-        peers: peers(arguments)?,
+        link: arguments.link_listen.map(|listen| link::port(listen, &arguments.link)).transpose()?,
+        peers: link::peers(arguments.database.region, &arguments.link)?,
         kafka: arguments.kafka.settings(),
     })
-}
-
-fn peers(arguments: &Storage) -> anyhow::Result<BTreeSet<Region>> {
-    let mut peers = BTreeSet::new();
-    for peer in &arguments.peer {
-        if peer.region == arguments.database.region {
-            bail!("--peer {}={}: that is this region", peer.region, peer.url);
-        }
-        if !peers.insert(peer.region) {
-            bail!("--peer {}={}: name each region once", peer.region, peer.url);
-        }
-    }
-    Ok(peers)
 }
 
 /// How clients are spoken to at `listen`; `None`: plain HTTP.

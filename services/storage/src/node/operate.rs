@@ -1,0 +1,114 @@
+//! What operators ask of a storage node about global tables; all of it may be asked of any node.
+//!
+//! ```text
+//! GET  /_tradewind/replication            every link of the region, and the sums by table and destination
+//! POST /_tradewind/replication/evict      { table, region }
+//! POST /_tradewind/replication/repair     { table }
+//! POST /_tradewind/conflicts/…            see [`conflicts`](crate::conflicts)
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tradewind_database::Database;
+use tradewind_engine::{Documents, Engine, Members};
+use tradewind_model::Region;
+use tradewind_replication::{Order, Ordered, by_table};
+
+use super::replicators::Replicators;
+use crate::conflicts;
+use crate::front::Answered;
+
+pub const PATH: &str = "/_tradewind/";
+
+#[derive(Deserialize)]
+struct Evict {
+    table: String,
+    region: Region,
+}
+
+#[derive(Deserialize)]
+struct Repair {
+    table: String,
+}
+
+/// Who answers operators.
+pub struct Operators<E: 'static> {
+    pub database: Arc<Database<E>>,
+    pub replicators: Arc<Replicators<E>>,
+}
+
+impl<E: Engine + Documents + Members> Operators<E> {
+    /// Answers a path that begins with [`PATH`].
+    pub async fn answer(&self, path: &str, body: &[u8]) -> Answered {
+        let question = path.strip_prefix(PATH).unwrap_or_default();
+        let Operators { database, replicators } = self;
+        let outcome = match question.split_once('/') {
+            None if question == "replication" => Ok(status(replicators).await),
+            Some(("replication", "evict")) => evict(replicators, body).await,
+            Some(("replication", "repair")) => repair(replicators, body).await,
+            Some(("conflicts", rest)) => conflicts(database, rest, body).await.map_err(|error| error.message),
+            _ => Err(format!("there is nothing at {path}")),
+        };
+        match outcome {
+            Ok(answer) => answered(StatusCode::OK, &answer),
+            Err(message) => answered(StatusCode::BAD_REQUEST, &json!({ "message": message })),
+        }
+    }
+}
+
+fn answered(status: StatusCode, body: &Value) -> Answered {
+    let mut answer = http::Response::new(Bytes::from(body.to_string()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    answer
+}
+
+async fn status<E: Members>(replicators: &Replicators<E>) -> Value {
+    let (mut links, mut living) = (Vec::new(), Vec::new());
+    for (member, answer) in replicators.ask_all(&Order::Status).await {
+        let before = links.len();
+        let error = match answer {
+            Ok(Ordered::Links(of_one)) => {
+                links.extend(of_one);
+                None
+            }
+            Ok(_) => Some("it has answered something else".to_owned()),
+            Err(error) => Some(error),
+        };
+        living.push(json!({ "name": member.name, "links": links.len() - before, "error": error }));
+    }
+    links.sort_by(|a, b| (&a.table, a.to, a.partition).cmp(&(&b.table, b.to, b.partition)));
+    json!({ "links": links, "tables": by_table(&links), "replicators": living })
+}
+
+async fn evict<E: Members>(replicators: &Replicators<E>, body: &[u8]) -> Result<Value, String> {
+    let Evict { table, region } = read(body)?;
+    match replicators.have_done(&Order::Evict { table: table.clone(), region }).await? {
+        Ordered::Evicting => Ok(json!({ "table": table, "evicting": region })),
+        other => Err(refusal(other)),
+    }
+}
+
+async fn repair<E: Members>(replicators: &Replicators<E>, body: &[u8]) -> Result<Value, String> {
+    let Repair { table } = read(body)?;
+    match replicators.have_done(&Order::Repair { table: table.clone() }).await? {
+        Ordered::Repaired(repaired) => Ok(json!({ "table": table, "repaired": repaired })),
+        other => Err(refusal(other)),
+    }
+}
+
+fn refusal(answer: Ordered) -> String {
+    match answer {
+        Ordered::Refused(cause) => cause,
+        _ => "the replicator has answered something else".to_owned(),
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string())
+}
