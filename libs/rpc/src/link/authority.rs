@@ -41,15 +41,11 @@ impl LinkAuthority {
     pub fn issue(&self, name: &str, hosts: Vec<String>) -> Result<LinkTls, AuthorityError> {
         let issuer = Issuer::from_ca_cert_pem(&self.certificate_pem, &self.key)?;
         let key = KeyPair::generate()?;
-        let params = CertificateParams {
-            subject_alt_names: CertificateParams::new(hosts)?.subject_alt_names,
-            key_usages: vec![KeyUsagePurpose::DigitalSignature],
-            extended_key_usages: vec![
-                ExtendedKeyUsagePurpose::ServerAuth,
-                ExtendedKeyUsagePurpose::ClientAuth,
-            ],
-            ..named(name)?
-        };
+        let mut params = named(name)?;
+        params.subject_alt_names = CertificateParams::new(hosts)?.subject_alt_names;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let certificate_pem = params.signed_by(&key, &issuer)?.pem();
         let authority_pem = self.certificate_pem.clone();
         Ok(LinkTls { certificate_pem, key_pem: key.serialize_pem(), authority_pem })

@@ -6,6 +6,7 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -296,35 +297,39 @@ async fn a_version_from_the_future_stops_the_batch_in_front_of_it() {
     assert_eq!(value(&b).await.as_deref(), Some("write 3"), "it goes on by itself once its time has come");
 }
 
-/// A destination that has enough to do says so at once, and takes the same batch later.
+/// Counts what has come, and never answers.
+#[derive(Default)]
+struct Occupied(AtomicUsize);
+
+impl Links for Occupied {
+    fn answer(&self, _: LinkQuestion, _: LinkCall) -> LinkAnswering<'_> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A destination that has enough to do says so at once, and nothing of the call was done.
 #[tokio::test]
 async fn a_busy_region_says_so_and_does_nothing() {
     let (a, b) = two().await;
-    let outgoing = Outgoing::of(&a, &b.peer_of(&a), 1).await;
-    let mute = Arc::new(Mute { links: RegionLinks::new(b.database.clone()), applied: Notify::new() });
-    let (address, _stop) = serve(mute.clone(), &b.tls(), None).await;
+    let occupied = Arc::new(Occupied::default());
+    let (address, _stop) = serve(occupied.clone(), &b.tls(), None).await;
     let destination = tradewind_rpc::Destination {
         urls: vec![format!("https://{address}").parse().unwrap()],
         tls: Some(a.tls()),
     };
-    // Each asker keeps 32 calls under way at most; more than two of them are too many for the port.
-    let peers: Vec<_> =
-        (0..3).map(|_| Arc::new(RemotePeer::new(region("a"), region("b"), &destination).unwrap())).collect();
-    let waiting = |peer: &Arc<RemotePeer>| {
-        let peer = peer.clone();
-        tokio::spawn(async move { peer.ask(TABLE, Question::Pins).await })
-    };
-    let held: Vec<_> = peers[..2].iter().flat_map(|peer| (0..32).map(|_| waiting(peer))).collect();
-    for _ in 0..10_000 {
-        let answer =
-            tokio::time::timeout(Duration::from_millis(50), peers[2].push(TABLE, outgoing.whole())).await;
-        if let Ok(answer) = answer {
-            assert!(matches!(answer, Err(PeerError::Busy { .. })), "{answer:?}");
-            held.iter().for_each(tokio::task::JoinHandle::abort);
-            return;
-        }
-    }
-    panic!("it was never busy");
+    let peer = || Arc::new(RemotePeer::new(region("a"), region("b"), &destination).unwrap());
+    // Each asker keeps 32 calls under way at most: it takes two of them to occupy the port.
+    let held: Vec<_> = [peer(), peer()]
+        .iter()
+        .flat_map(|peer| std::iter::repeat_n(peer.clone(), 40))
+        .map(|peer| tokio::spawn(async move { peer.ask(TABLE, Question::Pins).await }))
+        .collect();
+    until("the port has all it takes", async || occupied.0.load(Ordering::SeqCst) == 64).await;
+    let answer = peer().ask(TABLE, Question::Pins).await;
+    assert!(matches!(answer, Err(PeerError::Busy { .. })), "{answer:?}");
+    assert_eq!(occupied.0.load(Ordering::SeqCst), 64, "an asker's own bound holds the rest back");
+    held.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]

@@ -118,9 +118,9 @@ impl Place {
     /// Every item's value by its key.
     pub async fn items(&self) -> BTreeMap<String, String> {
         let scan = json!({ "TableName": TABLE, "ConsistentRead": true });
-        let Answer::Scan(page) = self.execute(Operation::Scan, scan).await else { panic!("not a page") };
+        let Answer::Page(page) = self.execute(Operation::Scan, scan).await else { panic!("not a page") };
         let text = |item: &tradewind_model::Item, name| item.get(name).unwrap().as_str().unwrap().to_owned();
-        page.items.iter().map(|item| (text(item, "id"), text(item, "v"))).collect()
+        page.items.iter().flatten().map(|item| (text(item, "id"), text(item, "v"))).collect()
     }
 
     pub async fn create_table(&self) {
