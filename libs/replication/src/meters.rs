@@ -11,7 +11,8 @@ use tradewind_telemetry::metrics::{Sample, declared};
 use tradewind_telemetry::trace::{self, Span, SpanKind};
 
 use crate::peer::Peer;
-use crate::replicator::{LinkState, LinkStatus, Replicator};
+use crate::replicator::Replicator;
+use crate::report::LinkReport;
 
 /// Of the links from one table to one region.
 #[derive(Default)]
@@ -22,22 +23,10 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, status: &LinkStatus, now_ms: u64) {
-        self.pending += status.pending;
-        self.latency_ms = self.latency_ms.max(status.latency_ms);
-        self.oldest_ms = self.oldest_ms.max(oldest_ms(status, now_ms));
-    }
-}
-
-/// How long the oldest change waits that is not confirmed. Where only its existence is known, it is younger than the last
-/// answer.
-fn oldest_ms(status: &LinkStatus, now_ms: u64) -> u64 {
-    match (status.oldest_unsent_ms, status.pending) {
-        (Some(since_ms), _) => now_ms.saturating_sub(since_ms),
-        (None, 1..) if status.state != LinkState::Running && status.last_answer_ms > 0 => {
-            now_ms.saturating_sub(status.last_answer_ms)
-        }
-        (None, _) => 0,
+    fn add(&mut self, link: &LinkReport) {
+        self.pending += link.pending;
+        self.latency_ms = self.latency_ms.max(link.latency_ms);
+        self.oldest_ms = self.oldest_ms.max(link.oldest_age_ms.unwrap_or_default());
     }
 }
 
@@ -45,12 +34,12 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
     /// Latency, backlog and state of every link.
     pub fn samples(&self, out: &mut Vec<Sample>) {
         let database = self.database();
-        let (here, now_ms) = (database.region(), database.clock().now_ms());
+        let here = database.region();
         let mut sums: BTreeMap<(String, Region), Sum> = BTreeMap::new();
         let mut states: BTreeMap<(Region, &str), u64> = BTreeMap::new();
-        for (table, _, to, status) in self.status() {
-            sums.entry((database.table_label(&table), to)).or_default().add(&status, now_ms);
-            *states.entry((to, status.state.name())).or_default() += 1;
+        for link in self.status() {
+            sums.entry((database.table_label(&link.table), link.to)).or_default().add(&link);
+            *states.entry((link.to, link.state.name())).or_default() += 1;
         }
         for ((table, to), sum) in sums {
             let labels = [here.as_str(), &table, to.as_str()];
@@ -94,24 +83,4 @@ pub(crate) fn sending(table: &str, to: Region, batch: &mut Arrival) -> Vec<Span>
 
 fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// As others had it: the lag of a stalled link reads zero.
-    #[test]
-    fn stall_is_not_zero_lag() {
-        let stalled = LinkStatus {
-            state: LinkState::Stalled,
-            pending: 3,
-            last_answer_ms: 1000,
-            ..LinkStatus::default()
-        };
-        assert_eq!(oldest_ms(&stalled, 61_000), 60_000);
-        assert_eq!(oldest_ms(&LinkStatus { oldest_unsent_ms: Some(31_000), ..stalled }, 61_000), 30_000);
-        let idle = LinkStatus { state: LinkState::Running, last_answer_ms: 1000, ..LinkStatus::default() };
-        assert_eq!(oldest_ms(&idle, 61_000), 0);
-    }
 }

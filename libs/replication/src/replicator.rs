@@ -56,6 +56,7 @@ impl LinkState {
     /// As metrics name it.
     pub fn name(self) -> &'static str {
         match self {
+            LinkState::Idle => "idle",
             LinkState::Unknown => "unknown",
             LinkState::Running => "running",
             LinkState::Stalled => "stalled",

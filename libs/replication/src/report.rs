@@ -52,12 +52,19 @@ impl LinkReport {
             pending: status.pending,
             acknowledged: status.acknowledged,
             latency_ms: status.latency_ms,
-            oldest_age_ms: status.oldest_unsent_ms.map(|at_ms| now_ms.saturating_sub(at_ms)),
+            oldest_age_ms: oldest_at_ms(&status).map(|at_ms| now_ms.saturating_sub(at_ms)),
             left_ms: status.left_ms,
             last_answer_ms: status.last_answer_ms,
             error: status.error,
         }
     }
+}
+
+/// When the oldest change was made that is not confirmed. Where only its existence is known, it is younger than the last
+/// answer.
+fn oldest_at_ms(status: &LinkStatus) -> Option<u64> {
+    let stands = status.pending > 0 && !matches!(status.state, LinkState::Running | LinkState::Idle);
+    status.oldest_unsent_ms.or(Some(status.last_answer_ms).filter(|at_ms| stands && *at_ms > 0))
 }
 
 /// All links of a table to a destination together.
@@ -114,6 +121,25 @@ mod tests {
         assert_eq!(state_at(LinkState::Idle, 31_000), LinkState::Idle);
         assert_eq!(state_at(LinkState::Idle, 31_001), LinkState::Unknown);
         assert_eq!(state_at(LinkState::Stalled, 99_000), LinkState::Stalled, "why is known");
+    }
+
+    /// As others had it: the lag of a stalled link reads zero.
+    #[test]
+    fn stall_is_not_zero_lag() {
+        let region = |name: &str| Region::new(name).unwrap();
+        let age = |status| {
+            LinkReport::new("orders".to_owned(), 0, region("a"), region("b"), status, 61_000).oldest_age_ms
+        };
+        let stalled = LinkStatus {
+            state: LinkState::Stalled,
+            pending: 3,
+            last_answer_ms: 1000,
+            ..LinkStatus::default()
+        };
+        assert_eq!(age(stalled.clone()), Some(60_000));
+        assert_eq!(age(LinkStatus { oldest_unsent_ms: Some(31_000), ..stalled }), Some(30_000));
+        let running = LinkStatus { state: LinkState::Running, last_answer_ms: 1000, ..LinkStatus::default() };
+        assert_eq!(age(running), None);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use tradewind_storage::node::{
 use uuid::Uuid;
 
 use self::answers::Answers;
+use self::health::Samples;
 
 /// A lease that runs out is noticed within this time.
 const LOOK: Duration = Duration::from_millis(250);
@@ -94,7 +95,13 @@ pub async fn run<E: Engine + Documents + Members>(
     let answers = Answers { id: roster.me.id, replicator: replicator.clone() };
     let serving = Serving { listener, identity };
     let answering = tokio::spawn(tradewind_rpc::serve(serving, Arc::new(answers), stop.clone()));
-    tokio::spawn(health::serve(health, roster.clone(), stop.clone()));
+    let counted = replicator.clone();
+    let samples: Samples = Arc::new(move || {
+        let mut samples = Vec::new();
+        counted.samples(&mut samples);
+        samples
+    });
+    tokio::spawn(health::serve(health, roster.clone(), samples, stop.clone()));
     membership::join(&*engine, &roster).await?;
     let member = tokio::spawn(membership::keep(engine, roster.clone(), || (), stop.clone()));
     tokio::spawn(membership::watch(roster.clone(), stop.clone()));

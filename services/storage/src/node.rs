@@ -188,7 +188,7 @@ pub async fn run<E: Engine + Documents + Members>(
     let functions = Nodes::new(&identity, runtimes.background.clone());
     let functions = Functions::new(engine.clone(), functions);
     let replicators = Nodes::new(&identity, runtimes.background.clone());
-    let replicators = Arc::new(Replicators::new(engine.clone(), replicators));
+    let replicators = Arc::new(Replicators::new(engine.clone(), Arc::new(replicators)));
     let node = Node { engine, clock, roster, nodes, runtimes, settings };
     let ports = Ports { server, serving: Serving { listener, identity }, links };
     node.run(ports, functions, replicators, started, stop).await

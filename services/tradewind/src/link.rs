@@ -15,7 +15,7 @@ use crate::arguments::link::{Link, is_plain};
 pub fn peers(here: Region, link: &Link) -> anyhow::Result<BTreeMap<Region, Destination>> {
     let tls = tls(link)?;
     let mut peers = BTreeMap::new();
-    for peer in &link.peer {
+    for peer in link.peers() {
         let said = format!("--peer {}={}", peer.region, peer.urls[0]);
         if peer.region == here {
             bail!("{said}: that is this region");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tradewind_engine::{Error, Member, MembersError};
 
 use crate::database::Database;
-use crate::error::{refused, written};
+use crate::error::written;
 
 /// Takes the row unless another life holds it. `clock_timestamp`, since a statement may wait for a row's lock.
 const RENEW: &str = "INSERT INTO members AS m (member_group, name, id, address, alive_until) \

@@ -12,8 +12,8 @@ use tradewind_model::Region;
 pub struct Link {
     /// Another region and its nodes' --link-listen, https://HOST:PORT, several with commas between: one is used for as long as
     /// it answers. May be given again (in the environment with spaces between)
-    #[arg(long, env = "TRADEWIND_PEER", value_name = "REGION=URL[,URL…]", value_delimiter = ' ')]
-    pub peer: Vec<Peer>,
+    #[arg(long, env = "TRADEWIND_PEER", value_name = "REGION=URL[,URL…]")]
+    pub peer: Vec<Peers>,
     /// The certificate that this region's services show other regions, with its chain, as PEM: for the host by which they are
     /// reached, and for servers and clients
     #[arg(
@@ -33,6 +33,24 @@ pub struct Link {
     /// Speak plain HTTP with clients on an address that others than this machine can reach, and with regions of this machine
     #[arg(long, env = "TRADEWIND_INSECURE")]
     pub insecure: bool,
+}
+
+impl Link {
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.peer.iter().flat_map(|peers| &peers.0)
+    }
+}
+
+/// Any number of regions, with spaces between.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peers(Vec<Peer>);
+
+impl FromStr for Peers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Peers, String> {
+        text.split_whitespace().map(str::parse).collect::<Result<_, _>>().map(Peers)
+    }
 }
 
 /// Another region, and where it is reached.
@@ -92,6 +110,13 @@ mod tests {
         ] {
             assert!(bad.parse::<Peer>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn there_may_be_no_peers_or_several() {
+        let count = |text: &str| text.parse::<Peers>().map(|peers| peers.0.len());
+        assert_eq!((count(""), count("a=https://a:1  b=https://b:1")), (Ok(0), Ok(2)));
+        assert!(count("a=https://a:1 b").is_err());
     }
 
     #[test]
