@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import select
 import signal
 import socket
@@ -15,13 +16,23 @@ import threading
 from dataclasses import dataclass
 
 from endpoints import ACCESS_KEY, SECRET_KEY, Endpoint
-from postgres import free_port
 from server import BINARY
 from waiting import eventually
 
 NAMES = ("us-east-1", "eu-west-1", "ap-southeast-1")
 # Debug builds on a busy machine; a process may also wait for the lease of one before it.
 START_WITHIN = 120.0
+
+
+# Below those that outgoing connections are given: a port must still be free when its process starts, or starts again.
+_ports = iter(random.SystemRandom().sample(range(15_000, 30_000), 2_000))
+
+
+def lasting_port():
+    for port in _ports:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise RuntimeError("no free port")
 
 
 class Proxy:
@@ -163,8 +174,8 @@ class Regions:
             )
         places = places or {name: Place() for name in NAMES}
         for place in places.values():
-            place.nodes = tuple(port or free_port() for port in place.nodes)
-            place.links = tuple(port or free_port() for port in place.links)
+            place.nodes = tuple(port or lasting_port() for port in place.nodes)
+            place.links = tuple(port or lasting_port() for port in place.links)
         self.by_name = {name: Region(name, places[name]) for name in NAMES}
         self.proxies = {}
         for region in self.by_name.values():
