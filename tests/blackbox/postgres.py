@@ -113,18 +113,45 @@ class Postgres:
         self.process.wait(timeout=60)
         self.log.close()
 
+    def signal_all(self, how):
+        """SIGSTOP: no process of the server goes on; the kernel still accepts connections for it."""
+        self.process.send_signal(how)
+        for stat in glob.glob("/proc/[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                with open(stat) as opened:
+                    pid, rest = opened.read().split(" ", 1)
+                if int(rest.rsplit(") ", 1)[1].split()[1]) == self.process.pid:
+                    os.kill(int(pid), how)
+
     def close(self):
         if EXISTING:
             return
-        if self.process.poll() is None:
+        if self.process and self.process.poll() is None:
             self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def standby(self):
+        """Another server, which follows this one."""
+        return Standby(self)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.close()
+
+
+class Standby(Postgres):
+    def __init__(self, primary):
+        self.process, self.user = None, primary.user
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tradewind-standby-"))
+        if self.user:
+            shutil.chown(self.folder, self.user)
+        self.data, self.port = self.folder / "data", free_port()
+        self.base = f"postgres://{USER}@127.0.0.1:{self.port}"
+        source = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", USER]
+        self._run("pg_basebackup", *source, "-R", "-X", "stream", "-c", "fast", "--no-sync", "-D", str(self.data))
+        self.start()
 
 
 def free_port():

@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import threading
 import time
+import urllib.request
 
 import pytest
 from botocore.exceptions import ClientError
@@ -219,6 +220,95 @@ def test_sessions_ended_in_the_middle_of_commits_lose_and_repeat_nothing(cluster
             )
         ledger.wait_for(WRITES, within=60)
     check(ledger, cluster)
+
+
+def test_a_database_that_stands_still_is_waited_for_and_nothing_is_lost(cluster, table):
+    node = cluster.nodes[0]
+    client = clients_of(node)[0]
+    with Ledger(clients_of(*cluster.nodes), table, "still") as ledger:
+        ledger.wait_for(WRITES)
+        cluster.postgres.signal_all(signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            with pytest.raises(ClientError) as refused:
+                client.put_item(TableName=table, Item={"p": S("still-put-x"), "n": N(1)})
+            assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] in (500, 503)
+            assert time.monotonic() - started < 25
+            status, body = node.readiness()
+            assert status == 503 and any("does not answer" in missing for missing in body["missing"]), body
+            health = json.loads(urllib.request.urlopen(f"{node.url}/health", timeout=2).read())
+            assert health["status"] == "ok" and health["missing"], health
+        finally:
+            cluster.postgres.signal_all(signal.SIGCONT)
+        eventually(lambda: all(node.is_ready() for node in cluster.nodes), within=30, saying="all are ready again")
+        ledger.wait_for(WRITES)
+    cluster.endpoint().client().delete_item(TableName=table, Key={"p": S("still-put-x")})
+    ledger.check_books(everything(client, table))
+
+
+def test_eventual_reads_go_on_by_a_standby_while_the_database_is_away():
+    databases = Shape.of(os.environ["TRADEWIND_TEST_CLUSTER"]).databases
+    with Cluster(Shape(nodes=0, databases=databases)) as cluster, cluster.postgres.standby() as standby:
+        replicas = [url.replace(f":{cluster.postgres.port}/", f":{standby.port}/") for url in cluster.urls]
+        node = cluster.add("reader", *(word for url in replicas for word in ("--postgres-replica", url)))
+        client = Endpoint(node.url, "tradewind").client()
+        client.create_table(TableName="read", **keyed_by("p:S"))
+        wait_until_active(client, "read")
+        for nth in range(40):
+            client.put_item(TableName="read", Item={"p": S(f"put-{nth}"), "n": N(nth)})
+        names = [url.rsplit("/", 1)[1] for url in cluster.urls]
+        count = "select count(*) from items"
+        eventually(lambda: sum(int(standby.sql(name, count)) for name in names) == 40, within=20, saying="it follows")
+        # The node finds its standbys within a second or two.
+        eventually(lambda: connected(standby, names), within=20, saying="each standby is asked")
+        cluster.postgres.stop(signal.SIGQUIT)
+        for nth in range(40):
+            started = time.monotonic()
+            assert client.get_item(TableName="read", Key={"p": S(f"put-{nth}")})["Item"]["n"] == N(nth)
+            assert time.monotonic() - started < 5
+        assert client.scan(TableName="read")["Count"] == 40
+        with pytest.raises(ClientError):
+            client.get_item(TableName="read", Key={"p": S("put-1")}, ConsistentRead=True)
+        cluster.postgres.start()
+        eventually(node.is_ready, within=30, saying="it is ready again")
+        insistently(lambda: client.put_item(TableName="read", Item={"p": S("put-1"), "n": N(100)}))
+        assert item_there(client, "read", "put-1") == 100
+
+
+def connected(server, names):
+    sessions = "select count(distinct datname) from pg_stat_activity where application_name = 'reader'"
+    return server.sql("postgres", sessions) == str(len(names))
+
+
+def test_a_tables_throughput_holds_for_all_nodes_together(cluster):
+    name = unique("bounded")
+    client = clients_of(cluster.nodes[0])[0]
+    client.create_table(
+        TableName=name,
+        **{**keyed_by("p:S"), "BillingMode": "PROVISIONED"},
+        ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1},
+    )
+    wait_until_active(client, name)
+    written, started = [], time.monotonic()
+
+    def write_until_refused(client, worker):
+        nth = 0
+        with contextlib.suppress(client.exceptions.ProvisionedThroughputExceededException):
+            while time.monotonic() < started + 120:
+                client.put_item(TableName=name, Item={"p": S(f"{worker}-{nth}")})
+                written.append(nth)
+                nth += 1
+
+    writers = [
+        threading.Thread(target=write_until_refused, args=(client, worker))
+        for worker, client in enumerate(clients_of(*cluster.nodes))
+    ]
+    [writer.start() for writer in writers]
+    [writer.join() for writer in writers]
+    took = time.monotonic() - started
+    # A bucket of 300 seconds and what came meanwhile; every node may serve some tenths of a second before it hears of it.
+    assert 300 <= len(written) <= 300 + took + 200, (len(written), took)
+    client.delete_table(TableName=name)
 
 
 # Names

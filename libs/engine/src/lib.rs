@@ -180,7 +180,7 @@ pub trait Engine: Send + Sync + 'static {
         self.range(space, keys, reverse, visit)
     }
 
-    /// What keeps it from serving now, in a line for people each; answers in a few seconds at most.
+    /// What is known to keep it from serving now, in a line for people each; answers at once.
     fn troubles(&self) -> impl Future<Output = Vec<String>> + Send {
         std::future::ready(Vec::new())
     }

@@ -314,11 +314,11 @@ async fn transact(
 ) -> Result<(), Failure> {
     let outcome = attempt(database, slot, fences, batches, end).await;
     match &outcome {
-        Ok(()) | Err(Failure::Stale(_)) => database.trouble.note(None),
+        Ok(()) | Err(Failure::Stale(_)) => database.trouble.committed(None),
         Err(Failure::Refused(error) | Failure::Passing(error)) => {
-            database.trouble.note(Some(error.to_string()));
+            database.trouble.committed(Some(error.to_string()));
         }
-        Err(Failure::Unknown(reason)) => database.trouble.note(Some(reason.clone())),
+        Err(Failure::Unknown(reason)) => database.trouble.committed(Some(reason.clone())),
         Err(Failure::NoPiece) => (),
     }
     outcome

@@ -43,6 +43,7 @@ mod takeover;
 pub mod testing;
 mod tls;
 mod together;
+mod trouble;
 mod write;
 
 use std::future::Future;
@@ -67,16 +68,14 @@ pub use several::Several;
 use branch::Branch;
 use committer::{Committer, Request};
 use connect::{Connector, check_server};
-use database::{Database, Trouble};
+use database::Database;
 use error::refused;
 use group::{Waiting, bytes_of, contradiction};
 use log::{Log, hour_of};
 use members::assert_text;
 use source::Source;
 use standby::Standbys;
-
-/// A database that does not answer in this time is said to be in trouble.
-const PROBE: Duration = Duration::from_secs(2);
+use trouble::Trouble;
 
 /// An engine on one database.
 pub struct PostgresEngine {
@@ -104,6 +103,7 @@ impl PostgresEngine {
         let (requests, received) = unbounded_channel();
         let committer = Committer::open(database.clone(), received).await?;
         tokio::spawn(committer.run());
+        tokio::spawn(trouble::watch(Arc::downgrade(&database), database.primary.connector.clone()));
         Ok(PostgresEngine { database, requests })
     }
 
@@ -120,22 +120,6 @@ impl PostgresEngine {
 
     fn submit_branch(&self, branch: Branch) {
         self.requests.send(Request::Branch(branch)).ok();
-    }
-
-    /// What keeps the database from working, for people.
-    async fn trouble_now(&self) -> Option<String> {
-        let asked = async {
-            let session = self.database.primary.session().await?;
-            session.simple_query("SELECT").await.map_err(|error| refused(&error))
-        };
-        match tokio::time::timeout(PROBE, asked).await {
-            Ok(Ok(_)) => self.database.trouble.last().map(|trouble| format!("it refuses commits: {trouble}")),
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(match self.database.trouble.last() {
-                Some(trouble) => format!("it does not answer within {PROBE:?}: {trouble}"),
-                None => format!("it does not answer within {PROBE:?}"),
-            }),
-        }
     }
 
     async fn peek_now(&self, partition: PartitionId) -> Result<Opened, Error> {
@@ -203,7 +187,7 @@ impl Engine for PostgresEngine {
     }
 
     async fn troubles(&self) -> Vec<String> {
-        self.trouble_now().await.into_iter().collect()
+        self.database.trouble.now().into_iter().collect()
     }
 
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), Error>> + Send {

@@ -385,9 +385,8 @@ impl Engine for Several {
     }
 
     async fn troubles(&self) -> Vec<String> {
-        let troubles = join_all(self.shared.engines.iter().map(PostgresEngine::trouble_now)).await;
-        let named = troubles.into_iter().enumerate().filter_map(|(number, trouble)| Some((number, trouble?)));
-        named.map(|(number, trouble)| format!("database {number}: {trouble}")).collect()
+        let databases = self.shared.engines.iter().map(|engine| engine.database.trouble.now()).enumerate();
+        databases.filter_map(|(number, trouble)| Some(format!("database {number}: {}", trouble?))).collect()
     }
 
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), Error>> + Send {

@@ -249,8 +249,7 @@ async fn without_free_connections_requests_wait_and_are_refused() {
     assert!(matches!(read, Err(Error::Unavailable(_))), "{read:?}");
     assert!(matches!(write, Err(Error::Unavailable(_) | Error::Unknown(_))), "{write:?}");
     assert!(begun.elapsed() < PATIENCE * 2, "{:?}", begun.elapsed());
-    let troubles = engine.troubles().await;
-    assert!(!troubles.is_empty(), "it says what is wrong");
+    until_in_trouble(&engine).await;
     drop(taken);
     let mut owner = Owner::of(&engine, 1).await;
     owner.commit(&engine, vec![], 1).await;
