@@ -2,6 +2,7 @@
 #
 #   make dev    start three regions            make test      everything a change has to pass
 #   make lint   formatting and clippy          make test-all  the same with more seeds, and what takes longer
+#   make cluster, make cluster-down   three regions from processes, with PostgreSQL and Kafka
 #   make load   a load test, and its check
 #   make bench  speed beside a bare echo       make clean     forget all of it, the data of `make dev` apart
 
@@ -36,6 +37,19 @@ help:
 dev:
 	cargo build --release -p tradewind
 	exec target/release/tradewind dev $(ARGS)
+
+# Three regions from real processes, from port 8101 on; ends by Ctrl-C or `make cluster-down`.
+PORT ?= 8101
+
+.PHONY: cluster
+cluster: $(INSTALLED) test-tools
+	tests/kafka/run.sh --fetch
+	cargo build --release -p tradewind
+	exec $(PYTHON) tests/cluster/cluster.py up target/release/tradewind target/cluster $(PORT)
+
+.PHONY: cluster-down
+cluster-down:
+	@python3 tests/cluster/cluster.py down target/cluster
 
 # The AWS CLI and the test tools, for those who have none of their own.
 .PHONY: tools
@@ -87,7 +101,7 @@ rust-tests: $(INSTALLED) test-tools
 	TRADEWIND_TEST_PYTHON=$(PYTHON) cargo test --workspace --locked --no-fail-fast
 
 .PHONY: blackbox
-blackbox: $(INSTALLED)
+blackbox: $(INSTALLED) test-tools
 	cd tests/blackbox && $(PYTHON) -m pytest --quiet -n $(WORKERS)
 
 # The same on storage nodes with PostgreSQL, and what only those have. `make test` has one shape, `make test-all` all.
@@ -96,6 +110,11 @@ SHAPE ?= nodes=3,databases=2
 .PHONY: blackbox-cluster
 blackbox-cluster: $(INSTALLED) test-tools
 	cd tests/blackbox && TRADEWIND_TEST_CLUSTER=$(SHAPE) $(PYTHON) -m pytest --quiet -n $(WORKERS)
+
+# Each region is cut off for a minute; `make blackbox` has the short form.
+.PHONY: regions-long
+regions-long: $(INSTALLED) test-tools
+	cd tests/blackbox && TRADEWIND_LONG=1 $(PYTHON) -m pytest --quiet test_regions.py
 
 .PHONY: blackbox-clusters
 blackbox-clusters:
@@ -133,7 +152,7 @@ test: $(INSTALLED)
 
 .PHONY: test-all
 test-all: $(INSTALLED)
-	@$(PYTHON) tests/stages.py fmt-check clippy build rust-function rust-tests blackbox blackbox-cluster blackbox-clusters readme seeds sdks differential fuzz
+	@$(PYTHON) tests/stages.py fmt-check clippy build rust-function rust-tests blackbox blackbox-cluster blackbox-clusters regions-long readme seeds sdks differential fuzz
 
 # --- measuring
 

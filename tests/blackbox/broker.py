@@ -20,12 +20,15 @@ START_WITHIN = 120.0
 
 
 class Broker:
-    def __init__(self):
-        self.address, self.process = EXISTING, None
-        if not EXISTING:
-            self._folder = tempfile.TemporaryDirectory(prefix="tradewind-kafka-")
-            self.folder = pathlib.Path(self._folder.name)
-            self.ports = free_port(), free_port()
+    def __init__(self, folder=None, ports=None):
+        """In `folder` it goes on with what is there, and stays when it ends; without one it is gone with the session."""
+        self.address, self.process, self._folder = EXISTING, None, None
+        if folder or not EXISTING:
+            if not folder:
+                self._folder = tempfile.TemporaryDirectory(prefix="tradewind-kafka-")
+            self.folder = folder or pathlib.Path(self._folder.name)
+            self.folder.mkdir(exist_ok=True)
+            self.ports = ports or (free_port(), free_port())
             self.address = f"127.0.0.1:{self.ports[0]}"
             self.start()
 
@@ -38,7 +41,10 @@ class Broker:
         (self.folder / "pid").unlink(missing_ok=True)
         ports = [str(port) for port in self.ports]
         self.process = subprocess.Popen(
-            [RUN, self.folder, *ports, "--until-stdin-closes"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+            [RUN, self.folder, *ports, "--until-stdin-closes"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
         eventually(self._answers, within=START_WITHIN, every=0.2, saying="Kafka answers")
 
@@ -59,7 +65,8 @@ class Broker:
     def close(self):
         if self.process:
             self._ended()
-            self._folder.cleanup()
+            if self._folder:
+                self._folder.cleanup()
 
     def _ended(self):
         """Whoever holds its standard input lets go: its wrapper ends it, and itself."""

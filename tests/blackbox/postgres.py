@@ -46,19 +46,24 @@ def unprivileged():
 
 
 class Postgres:
-    def __init__(self):
-        self.process = None
-        if EXISTING:
+    is_kept = False
+
+    def __init__(self, folder=None, port=None):
+        """In `folder` it goes on with what is there, and stays when it ends; without one it is gone with the session."""
+        self.process, self.is_kept = None, folder is not None
+        if EXISTING and not self.is_kept:
             self.base = EXISTING.rstrip("/")
             return
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tradewind-postgres-"))
+        self.folder = folder or pathlib.Path(tempfile.mkdtemp(prefix="tradewind-postgres-"))
+        self.folder.mkdir(exist_ok=True)
         self.user = unprivileged()
         if self.user:
             shutil.chown(self.folder, self.user)
         self.data = self.folder / "data"
-        self.port = free_port()
+        self.port = port or free_port()
         self.base = f"postgres://{USER}@127.0.0.1:{self.port}"
-        self._run("initdb", "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C.UTF-8", "-D", str(self.data))
+        if not self.data.exists():
+            self._run("initdb", "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C.UTF-8", "-D", str(self.data))
         self.start()
 
     def _run(self, program, *arguments):
@@ -107,6 +112,12 @@ class Postgres:
         self.sql("postgres", f'create database "{name}"')
         return f"{self.base}/{name}"
 
+    def database(self, name):
+        """The URL of a database, which is made if it is not there."""
+        if not self.sql("postgres", f"select 1 from pg_database where datname = '{name}'"):
+            self.sql("postgres", f'create database "{name}"')
+        return f"{self.base}/{name}"
+
     def stop(self, how=signal.SIGINT):
         """SIGINT ends every session first, SIGQUIT is as a crash (`pg_ctl stop -m immediate`)."""
         self.process.send_signal(how)
@@ -124,11 +135,12 @@ class Postgres:
                     os.kill(int(pid), how)
 
     def close(self):
-        if EXISTING:
+        if self.process is None:
             return
-        if self.process and self.process.poll() is None:
-            self.stop(signal.SIGQUIT)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.process.poll() is None:
+            self.stop(signal.SIGINT if self.is_kept else signal.SIGQUIT)
+        if not self.is_kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def standby(self):
         """Another server, which follows this one."""

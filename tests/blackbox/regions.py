@@ -1,4 +1,4 @@
-"""Three regions of real processes on loopback: storage nodes and a replicator each, with one PostgreSQL and one Kafka.
+"""Three regions of real processes on loopback, with one PostgreSQL and one Kafka: storage nodes, replicators, streams.
 
 The way from each region to each node of another leads through a proxy of its own where a test wants to cut it.
 """
@@ -94,6 +94,8 @@ class Place:
     nodes: tuple = (0, 0)
     links: tuple = (0, 0)
     replicator: int = 0
+    # `None`: no functions.
+    streams: int | None = None
 
 
 class Process:
@@ -146,11 +148,11 @@ class Process:
 class Region:
     def __init__(self, name, place):
         self.name, self.place = name, place
-        self.nodes, self.replicators = [], []
+        self.nodes, self.replicators, self.streams = [], [], []
 
     @property
     def processes(self):
-        return [*self.nodes, *self.replicators]
+        return [*self.nodes, *self.replicators, *self.streams]
 
     def endpoint(self):
         urls = tuple(f"http://127.0.0.1:{port}" for port in self.place.nodes)
@@ -194,6 +196,10 @@ class Regions:
             name = f"{region.name}-replicator-{nth}"
             own = ["--name", name, "--listen", f"127.0.0.1:{place.replicator if nth == 1 else 0}"]
             region.replicators.append(Process(self.folder, name, ["replicator", *common, *own], self.environment))
+        if place.streams is not None:
+            name = f"{region.name}-streams-1"
+            own = ["--name", name, "--listen", f"127.0.0.1:{place.streams}", "--work-dir", self.folder / name]
+            region.streams.append(Process(self.folder, name, ["streams", *common[:4], *own], self.environment))
 
     def _peers(self, here, proxied):
         for name, other in self.by_name.items():

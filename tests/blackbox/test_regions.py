@@ -23,7 +23,12 @@ from schemas import keyed_by
 from values import S, unique
 from waiting import eventually
 
-pytestmark = [pytest.mark.tradewind_only, pytest.mark.not_on_aws, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.tradewind_only,
+    pytest.mark.not_on_aws,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif("TRADEWIND_TEST_CLUSTER" in os.environ, reason="has clusters of its own, whatever the shape"),
+]
 
 # `make test-all` cuts each region off for a minute.
 LONG = os.environ.get("TRADEWIND_LONG") == "1"

@@ -136,6 +136,7 @@ fn status(query: &Query) -> anyhow::Result<()> {
             ("state", |row| show::text(&row["state"])),
             ("pending", |row| show::text(&row["pending"])),
             ("latency ms", |row| show::text(&row["latency_ms"])),
+            ("left ms", |row| show::text(&row["left_ms"])),
             ("last answer", |row| show::time(&row["last_answer_ms"])),
             ("error", |row| show::text(&row["error"])),
         ],
