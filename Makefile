@@ -174,6 +174,11 @@ load:
 	target/release/tradewind loadtest run $(or $(WORKLOAD),short) --report target/load $(ARGS) \
 		$$(for region in us-east-1 eu-west-1 ap-southeast-1; do echo --target $$region=http://127.0.0.1:$$port; done)
 
+# How fast functions run: the backlog of a million changes, one change a batch, a Python process, and change to start.
+.PHONY: functions-speed
+functions-speed:
+	cargo run --profile quick --locked -p tradewind-streams --example speed -- $(ARGS)
+
 # The CPU time of a typical UpdateItem without I/O: under 15 µs.
 .PHONY: hot-path
 hot-path:

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,23 @@ use tradewind_function::invoke::handler;
 use tradewind_model::{Clock, Region, SystemClock};
 use tradewind_streams::{Credentials, Request, Streams};
 use tradewind_wire::{Operation, decode};
+
+/// The CPU time of this process, without that of functions: what a busy machine does not change.
+struct Cpu(Duration);
+
+impl Cpu {
+    fn now() -> Cpu {
+        let used = getrusage(UsageWho::RUSAGE_SELF).expect("a process may ask for its own usage");
+        let time = |value: TimeVal| Duration::from_micros(value.num_microseconds().unsigned_abs());
+        Cpu(time(used.user_time()) + time(used.system_time()))
+    }
+
+    /// Since then, for each of so many.
+    fn each(&self, count: u64) -> String {
+        let used = Cpu::now().0.saturating_sub(self.0);
+        format!("{:.1} µs of this process's CPU each", used.as_secs_f64() * 1e6 / count.max(1) as f64)
+    }
+}
 
 struct NoOthers;
 
@@ -164,16 +183,17 @@ async fn drain(world: &Arc<World>, name: &'static str, records: u64, batch: u32)
         async { Ok(Bytes::from_static(b"null")) }
     });
     world.streams.serve(name, count).await?;
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), Cpu::now());
     world.map(name, &arn, json!({ "BatchSize": batch })).await?;
     while seen.load(Ordering::Relaxed) < records {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let took = began.elapsed().as_secs_f64();
     println!(
-        "{name}: {records} records in {took:.2} s at batch {batch}: {:.0} records/s, {:.0} invocations/s",
+        "{name}: {records} records in {took:.2} s at batch {batch}: {:.0} records/s, {:.0} invocations/s; {}",
         records as f64 / took,
-        invoked.load(Ordering::Relaxed) as f64 / took
+        invoked.load(Ordering::Relaxed) as f64 / took,
+        cpu.each(records),
     );
     Ok(())
 }
@@ -214,15 +234,16 @@ async fn process(world: &Arc<World>, records: u64) -> anyhow::Result<()> {
     let arn = world.table("process").await?;
     world.fill("process", records).await?;
     let lines = add_python(world, "process").await?;
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), Cpu::now());
     world.map("process", &arn, json!({ "BatchSize": 1, "ParallelizationFactor": 10 })).await?;
     while (lines().len() as u64) < records {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let took = began.elapsed().as_secs_f64();
     println!(
-        "process: {records} invocations of Python in {took:.2} s at batch 1: {:.0} a second",
-        records as f64 / took
+        "process: {records} invocations of Python in {took:.2} s at batch 1: {:.0} a second; {}",
+        records as f64 / took,
+        cpu.each(records),
     );
     Ok(())
 }
