@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -20,7 +21,7 @@ from botocore.exceptions import ClientError
 
 import server
 from cluster import Cluster, Node, Shape
-from endpoints import REGION, SECRET_KEY, Endpoint
+from endpoints import ACCESS_KEY, REGION, SECRET_KEY, Endpoint
 from ledger import Ledger, everything, make_ledger_table
 from lifecycle import wait_until_active
 from rejections import rejected
@@ -382,6 +383,16 @@ def test_health_and_readiness_answer_without_a_signature(cluster):
         assert server.run("healthcheck", "--listen", f"127.0.0.1:{port}", *arguments).returncode == 0
     nobody = server.run("healthcheck", "--listen", "127.0.0.1:1")
     assert nobody.returncode == 1 and "127.0.0.1:1" in nobody.stderr
+
+
+def test_operators_see_the_regions_tables_at_every_node_if_they_sign(cluster, table):
+    for node in cluster.nodes:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{node.url}/_tradewind/tables", timeout=5)
+        assert refused.value.code in (400, 403)
+        keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+        shown = server.run("tables", "--endpoint", node.url, environment=keys)
+        assert shown.returncode == 0 and table in shown.stdout, shown.stderr
 
 
 URL = "postgres://tradewind@127.0.0.1:1/nothing"

@@ -12,10 +12,12 @@ pub mod lambda;
 pub mod node;
 mod server;
 mod spans;
+mod tables;
 mod tls;
 
 pub use access::Access;
 pub use conflicts::conflicts;
 pub use front::{Answered, Front, Guard, Other, Region, Regions, metrics_answer};
 pub use server::{Server, serve};
+pub use tables::tables;
 pub use tls::{TlsError, acceptor, pinned};

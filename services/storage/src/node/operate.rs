@@ -1,6 +1,7 @@
-//! What operators ask of a storage node about global tables; all of it may be asked of any node.
+//! What operators ask of a storage node; all of it may be asked of any node.
 //!
 //! ```text
+//! GET  /_tradewind/tables                 every table of the region
 //! GET  /_tradewind/replication            every link of the region, and the sums by table and destination
 //! POST /_tradewind/replication/evict      { table, region }
 //! POST /_tradewind/replication/repair     { table }
@@ -20,8 +21,8 @@ use tradewind_model::Region;
 use tradewind_replication::{Order, Ordered, by_table};
 
 use super::replicators::Replicators;
-use crate::conflicts;
 use crate::front::Answered;
+use crate::{conflicts, tables};
 
 pub const PATH: &str = "/_tradewind/";
 
@@ -48,6 +49,10 @@ impl<E: Engine + Documents + Members> Operators<E> {
         let question = path.strip_prefix(PATH).unwrap_or_default();
         let Operators { database, replicators } = self;
         let outcome = match question.split_once('/') {
+            None if question == "tables" => match tables(database).await {
+                Ok(tables) => Ok(json!({ "tables": tables })),
+                Err(error) => Err(error.message),
+            },
             None if question == "replication" => Ok(status(replicators).await),
             Some(("replication", "evict")) => evict(replicators, body).await,
             Some(("replication", "repair")) => repair(replicators, body).await,

@@ -104,27 +104,7 @@ impl Admin {
     async fn tables(&self) -> Result<Value, ApiError> {
         let mut tables = Vec::new();
         for process in self.regions.all() {
-            let mut names: Vec<_> =
-                process.database.tables().iter().map(|table| table.document().name.clone()).collect();
-            names.sort();
-            for name in names {
-                let description = process.database.describe_table(&name).await?;
-                let replicas: Vec<_> = description
-                    .replicas
-                    .iter()
-                    .map(|replica| json!({ "region": replica.region, "status": replica.status.name() }))
-                    .collect();
-                tables.push(json!({
-                    "region": process.database.region(),
-                    "table": name,
-                    "status": description.status.name(),
-                    "items": description.item_count,
-                    "bytes": description.size_bytes,
-                    "stream": description.stream.map(|view| view.name()),
-                    "indexes": description.global_indexes.len() + description.local_indexes.len(),
-                    "replicas": replicas,
-                }));
-            }
+            tables.extend(tradewind_storage::tables(&process.database).await?);
         }
         Ok(json!({ "tables": tables }))
     }
