@@ -70,6 +70,10 @@ impl SystemClock {
         self.skew_ms.store(skew_ms, Ordering::Relaxed);
     }
 
+    pub fn skew_ms(&self) -> i64 {
+        self.skew_ms.load(Ordering::Relaxed)
+    }
+
     pub fn confirm(&self, ms: u64) {
         self.steps.lock().expect("no panic while held").confirm(ms);
     }

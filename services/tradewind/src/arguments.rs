@@ -1,5 +1,6 @@
 //! The command line. Every setting of a service can be given by environment as well.
 
+pub mod chaos;
 pub mod function;
 pub mod kafka;
 pub mod link;
@@ -50,6 +51,9 @@ pub enum Command {
     /// Show what replication does
     #[command(subcommand)]
     Replication(Replication),
+    /// Cut, delay and pause links between the regions of `tradewind dev`, and set its clocks off
+    #[command(subcommand)]
+    Chaos(chaos::Chaos),
     /// Functions that run on changes: add, watch, pause, replay
     #[command(subcommand)]
     Function(Function),

@@ -4,6 +4,7 @@
 //! functions and housekeeping run on a runtime of their own, so that they never wait in front of a request.
 
 mod admin;
+mod chaos;
 mod global;
 mod process;
 mod region;

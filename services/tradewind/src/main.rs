@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Command::Tables(query) => tools::tables(&query),
         Command::Conflicts(command) => tools::conflicts(&command),
         Command::Replication(command) => tools::replication(&command),
+        Command::Chaos(command) => tools::chaos(&command),
         Command::Function(command) => tools::function(&command),
         Command::LoadTest(command) => loadtest::run(&command),
     };

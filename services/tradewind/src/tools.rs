@@ -1,5 +1,6 @@
 //! Commands that ask a running process, for people (a table) and for machines (`--json`).
 
+mod chaos;
 mod client;
 mod function;
 mod global;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use crate::arguments::Query;
 use client::Client;
 
+pub use chaos::chaos;
 pub use function::function;
 pub use global::{conflicts, replication};
 

@@ -79,7 +79,7 @@ impl Cluster {
 
     /// Cuts or mends the way from one region to another.
     pub fn cut_way(&self, from: usize, to: usize, cut: bool) {
-        self.chaos.set(region(from), region(to), Trouble { cut, delay: Duration::ZERO });
+        self.chaos.set(region(from), region(to), Trouble { cut, ..Trouble::default() });
     }
 
     /// Cuts a region off from all others, or brings it back.

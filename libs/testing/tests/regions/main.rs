@@ -19,7 +19,7 @@ const ALL: [usize; 3] = [0, 1, 2];
 fn cut(cluster: &Cluster, cut: bool) {
     for from in ALL {
         for to in ALL {
-            cluster.chaos.set(region(from), region(to), Trouble { cut, delay: Duration::ZERO });
+            cluster.chaos.set(region(from), region(to), Trouble { cut, ..Trouble::default() });
         }
     }
 }
@@ -155,7 +155,7 @@ fn a_joiner_brings_nothing_back() {
         }
         cluster.until_equal(&[0, 1]).await;
         cluster.until_no_tombstones(&[0, 1]).await;
-        let slow = Trouble { cut: false, delay: Duration::from_millis(300) };
+        let slow = Trouble { delay: Duration::from_millis(300), ..Trouble::default() };
         cluster.chaos.set(region(1), region(2), slow);
         cluster.add_replica(0, 2).await;
         cluster.put(0, "last", "marks the end of the log").await;

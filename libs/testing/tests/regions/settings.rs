@@ -1,7 +1,10 @@
 //! Settings of a global table: changed in several regions at once, by classes, and by regions that were away.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tradewind_database::table::document::{IndexStatus, ReplicaStatus, TableDocument};
+use tradewind_replication::Trouble;
 use tradewind_wire::error::Code;
 use tradewind_wire::response::Answer;
 use tradewind_wire::response::table::{TableDescription, TableStatus};
@@ -168,8 +171,7 @@ fn a_second_control_operation_is_refused_while_one_runs() {
     let cluster = Cluster::open(dir.path());
     cluster.block_on(async {
         cluster.global_table(&ALL).await;
-        let slow =
-            tradewind_replication::Trouble { cut: false, delay: std::time::Duration::from_millis(500) };
+        let slow = Trouble { delay: Duration::from_millis(500), ..Trouble::default() };
         cluster.chaos.set(region(0), region(1), slow);
         let second = async {
             cluster

@@ -16,6 +16,9 @@ use tradewind_telemetry::metrics::Sample;
 use super::roster::Roster;
 use crate::front::{Answered, Guard, Other, metrics_answer};
 
+/// What only `tradewind dev` does to itself.
+const CHAOS: &str = "/_tradewind/chaos";
+
 pub struct Health {
     pub roster: Arc<Roster>,
     /// The process drains.
@@ -77,7 +80,11 @@ impl Health {
 
 impl Other for Health {
     fn guard(&self, path: &str) -> Option<Guard> {
-        matches!(path, "/health" | "/ready" | "/metrics").then_some(Guard::Open)
+        match path {
+            "/health" | "/ready" | "/metrics" => Some(Guard::Open),
+            path if path.starts_with(CHAOS) => Some(Guard::Signed("dynamodb")),
+            _ => None,
+        }
     }
 
     fn answer<'a>(
@@ -89,6 +96,7 @@ impl Other for Health {
             match head.uri.path() {
                 "/ready" => self.ready().await,
                 "/metrics" => metrics(&self.samples),
+                path if path.starts_with(CHAOS) => no_chaos(),
                 _ => self.health().await,
             }
         })
@@ -99,6 +107,11 @@ fn metrics(samples: &Samples) -> Answered {
     let mut found = Vec::new();
     samples(&mut found);
     metrics_answer(found)
+}
+
+fn no_chaos() -> Answered {
+    let message = "this is a storage node: only the links and clocks of `tradewind dev` can be disturbed";
+    answer(StatusCode::BAD_REQUEST, &json!({ "message": message }))
 }
 
 fn answer(status: StatusCode, body: &Value) -> Answered {

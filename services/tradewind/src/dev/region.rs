@@ -32,6 +32,7 @@ pub struct Plan {
 }
 
 pub struct RegionProcess {
+    pub clock: Arc<SystemClock>,
     pub database: Arc<Database<Store>>,
     pub replicator: Arc<LocalReplicator>,
     pub streams: Arc<Streams<Store>>,
@@ -52,7 +53,7 @@ impl RegionProcess {
         let engine_clock = clock.clone();
         let engine = Arc::new(FjallEngine::open(&settings, Arc::new(move || engine_clock.now_ms()))?);
         let settings = tradewind_database::Settings { account: plan.account, throttle: plan.throttle };
-        let database = Database::open(engine, clock, plan.region, settings, regions, data);
+        let database = Database::open(engine, clock.clone(), plan.region, settings, regions, data);
         let database = Arc::new(database.await.with_context(|| format!("region {}", plan.region))?);
         database.pace.set(plan.ttl_pace);
         let replicator = Arc::new(Replicator::new(database.clone()));
@@ -64,7 +65,7 @@ impl RegionProcess {
             node: plan.node,
         };
         let streams = Arc::new(Streams::new(database.clone(), streams)?);
-        Ok(RegionProcess { database, replicator, streams })
+        Ok(RegionProcess { clock, database, replicator, streams })
     }
 
     /// Starts what runs beside requests, on the current runtime.
