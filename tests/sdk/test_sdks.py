@@ -56,7 +56,12 @@ def node(suite, environment, at_least):
 
 @pytest.mark.timeout(WITHIN)
 def test_javascript(environment):
-    node(TESTS / "sdk/javascript", environment, 11)
+    node(TESTS / "sdk/javascript", environment, 12)
+
+
+def test_the_page_on_sessions_shows_the_middleware_that_is_run():
+    program = (TESTS / "sdk/javascript/session.mjs").read_text()
+    assert f"```js\n{program}```" in (TESTS.parent / "docs/sessions.md").read_text()
 
 
 @pytest.mark.timeout(WITHIN)

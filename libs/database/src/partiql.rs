@@ -45,7 +45,8 @@ impl<E: Engine + Documents> Database<E> {
         let returns = Returns { capacity: request.capacity, ..write.returns };
         let output = self.write_statement(write, returns).await?;
         let items = output.attributes.into_iter().collect();
-        Ok(StatementPageOutput { items, capacity: output.capacity, ..StatementPageOutput::default() })
+        let (capacity, tokens) = (output.capacity, output.tokens);
+        Ok(StatementPageOutput { items, capacity, tokens, ..StatementPageOutput::default() })
     }
 }
 

@@ -7,9 +7,10 @@ use std::pin::Pin as Pinned;
 
 use serde::{Deserialize, Serialize};
 use tradewind_engine::{Documents, Engine};
-use tradewind_model::{Hlc, Incarnation, ItemKey, Region, Version};
+use tradewind_model::{Hlc, Incarnation, ItemKey, Region, Tokens, Version};
 use tradewind_wire::ApiError;
 
+use crate::digest::{Cut, Digests, Standing, Standings};
 use crate::partition::arrival::SnapshotRow;
 use crate::partition::state::Source;
 use crate::region::Database;
@@ -59,6 +60,14 @@ pub enum Question {
     Readmit { region: Region, incarnation: Incarnation },
     /// For how many milliseconds the region has not heard of each other one.
     Sight,
+    /// Digests of the region's items.
+    Digests(Cut),
+    /// What the region has of the keys with hashes `from..=to`, after a key.
+    Standings { from: u64, to: u64, after: Option<ItemKey> },
+    /// What the region has of these keys.
+    StandingsOf(Vec<ItemKey>),
+    /// Whether the region has applied these writes, after waiting for them.
+    Applied { tokens: Tokens, wait_ms: u64 },
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -76,6 +85,10 @@ pub enum Reply {
     Late(Vec<(ItemKey, Version)>),
     Levels(BTreeMap<Region, Vec<Level>>),
     Sight(BTreeMap<Region, u64>),
+    Digests(Digests),
+    Standings(Standings),
+    StandingsOf(Vec<Option<Standing>>),
+    Applied(bool),
 }
 
 /// Why there is no reply.
@@ -136,6 +149,20 @@ impl<E: Engine + Documents> Database<E> {
             Question::Readmit { region, incarnation } => {
                 done(self.readmit(table, region, incarnation).await)?
             }
+            other => self.answer_about_state(table, other).await?,
+        })
+    }
+}
+
+impl<E: Engine + Documents> Database<E> {
+    async fn answer_about_state(&self, table: &str, question: Question) -> Result<Reply, ApiError> {
+        Ok(match question {
+            Question::Digests(cut) => Reply::Digests(self.digests(table, cut).await?),
+            Question::Standings { from, to, after } => {
+                Reply::Standings(self.standings(table, from, to, after).await?)
+            }
+            Question::StandingsOf(keys) => Reply::StandingsOf(self.standings_of(table, &keys).await?),
+            Question::Applied { tokens, wait_ms } => Reply::Applied(self.applied(&tokens, wait_ms).await?),
             _ => Reply::Sight(self.sight()),
         })
     }

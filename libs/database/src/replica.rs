@@ -150,7 +150,9 @@ impl<E: Engine + Documents> Database<E> {
 
     /// Raises every partition's clock to now and answers the greatest, after everything before it is durable.
     pub async fn raise(&self, table: &str) -> Result<Hlc, ApiError> {
-        let answers = self.replica(table)?.submit_to_all(|_| Op::Raise).await?;
+        let table = self.replica(table)?;
+        let answers = table.submit_to_all(|_| Op::Raise).await?;
+        table.announce_raised();
         Ok(answers.iter().map(clock_of).max().unwrap_or_default())
     }
 

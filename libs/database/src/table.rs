@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::watch;
 use tradewind_engine::{Documents, Engine, Error};
 use tradewind_model::{Epoch, ItemKey, PartitionId, Sequence};
 use tradewind_wire::ApiError;
@@ -28,6 +29,8 @@ pub struct Table<E> {
     revision: AtomicU64,
     /// By position in the document's partitions; opened at first use, so that a thousand idle tables cost nothing.
     slots: Vec<Slot>,
+    /// Counts the times that clocks were raised because somebody waits for what links announce.
+    raised: watch::Sender<u64>,
     shared: Arc<Shared<E>>,
 }
 
@@ -59,7 +62,16 @@ impl<E: Engine + Documents> Table<E> {
         let last_hashes: Vec<_> = document.partitions.iter().map(|range| (range.number, range.to)).collect();
         shared.engine.place(document.incarnation, &last_hashes);
         let document = Arc::new(ArcSwap::from_pointee(document));
-        Table { document, revision: AtomicU64::new(revision), slots, shared }
+        Table { document, revision: AtomicU64::new(revision), slots, raised: watch::Sender::new(0), shared }
+    }
+
+    /// Changes when clocks were raised: links have something to announce.
+    pub fn watch_raised(&self) -> watch::Receiver<u64> {
+        self.raised.subscribe()
+    }
+
+    pub(crate) fn announce_raised(&self) {
+        self.raised.send_modify(|count| *count += 1);
     }
 
     pub(crate) fn shared(&self) -> &Shared<E> {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 use tradewind_engine::{Documents, Engine, Error, PartitionCommit};
-use tradewind_model::PartitionId;
+use tradewind_model::{PartitionId, Sequence};
 use tradewind_telemetry::trace;
 use tradewind_wire::ApiError;
 use tradewind_wire::error::{CancellationReason, Code};
@@ -315,7 +315,15 @@ impl<E: Engine + Documents> Database<E> {
         let item = |row: &Option<Bytes>| {
             row.as_deref().and_then(tradewind_model::StoredItem::item_of).map(|item| item.to_item())
         };
-        Ok(rows.iter().map(|row| Written { old: item(row), new: item(row) }).collect())
+        let mut written = Vec::with_capacity(parts.len());
+        for (part, row) in parts.iter().zip(&rows) {
+            // What the earlier request did is not after the log's end.
+            let position = part.table.position(part.write.key.hash());
+            let next = self.partition_state(&part.table, position).await?.next;
+            let sequence = Sequence(next.0.saturating_sub(1));
+            written.push(Written { sequence, old: item(row), new: item(row) });
+        }
+        Ok(written)
     }
 
     pub(crate) fn transaction_output(
@@ -328,6 +336,7 @@ impl<E: Engine + Documents> Database<E> {
     ) -> TransactWriteOutput {
         let mut output = TransactWriteOutput::default();
         for (part, written) in parts.iter().zip(written) {
+            output.tokens.add(part.table.token(&part.write.key, written.sequence));
             let document = part.table.document();
             let used = if repeated {
                 let size = written.old.as_ref().map_or(0, tradewind_model::Item::size);

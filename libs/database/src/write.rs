@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tradewind_engine::{Documents, Engine};
-use tradewind_model::{Item, ItemKey, KeySchema};
+use tradewind_model::{Item, ItemKey, KeySchema, Tokens};
 use tradewind_telemetry::trace;
 use tradewind_wire::ApiError;
 use tradewind_wire::request::item::{
@@ -82,7 +82,8 @@ impl<E: Engine + Documents> Database<E> {
             .then(|| cost(&document, &key, &written, false))
             .and_then(|capacity| capacity::named(named, returns.capacity, capacity));
         let metrics = returns.metrics.then(|| collection_metrics(&document, &key)).flatten();
-        Ok(WriteOutput { attributes: returned(returns.values, written, touched), capacity, metrics })
+        let tokens = Tokens::one(table.token(&key, written.sequence));
+        Ok(WriteOutput { attributes: returned(returns.values, written, touched), capacity, metrics, tokens })
     }
 
     /// Up to 25 puts and deletes, each on its own; refused as a whole if any of them is not valid.
@@ -100,7 +101,8 @@ impl<E: Engine + Documents> Database<E> {
         for (result, (named, table, _)) in
             futures_util::future::join_all(submitted).await.into_iter().zip(&checked)
         {
-            let (capacity, keys) = result?;
+            let (capacity, keys, tokens) = result?;
+            output.tokens.extend(tokens);
             keys.iter().for_each(|key| self.touch(&table.document(), key.partition_key()));
             self.charge(&table.document(), || capacity.clone());
             output.capacity.extend(capacity::named(named, request.capacity, capacity));
@@ -178,21 +180,22 @@ fn check_batch(table: &TableDocument, writes: Vec<BatchWrite>) -> Result<Vec<Wri
 async fn write_all<E: Engine + Documents>(
     table: &Arc<Table<E>>,
     writes: Vec<Write>,
-) -> Result<(Capacity, Vec<ItemKey>), ApiError> {
+) -> Result<(Capacity, Vec<ItemKey>, Tokens), ApiError> {
     let keys: Vec<_> = writes.iter().map(|write| write.key.clone()).collect();
     let submitted = writes.into_iter().map(|write| {
         let key = write.key.clone();
         async move { table.submit(&key, Op::Write(write)).await }
     });
     let document = table.document();
-    let mut sum = Capacity::default();
+    let (mut sum, mut tokens) = (Capacity::default(), Tokens::default());
     for (answer, key) in futures_util::future::join_all(submitted).await.into_iter().zip(&keys) {
         if let Answer::Written(result) = answer? {
             let written = result.map_err(|refused| refused.error)?;
+            tokens.add(table.token(key, written.sequence));
             capacity::add(&mut sum, &cost(&document, key, &written, false));
         }
     }
-    Ok((sum, keys))
+    Ok((sum, keys, tokens))
 }
 
 pub(crate) fn cost(table: &TableDocument, key: &ItemKey, written: &Written, transactional: bool) -> Capacity {
@@ -203,7 +206,7 @@ pub(crate) fn cost(table: &TableDocument, key: &ItemKey, written: &Written, tran
 /// A write that was refused costs as much as writing what it met.
 fn cost_of_refusal(table: &TableDocument, key: &ItemKey, met: Option<Item>) -> Capacity {
     // Its indexes are not touched: both images are the same.
-    cost(table, key, &Written { new: met.clone(), old: met }, false)
+    cost(table, key, &Written { new: met.clone(), old: met, ..Written::default() }, false)
 }
 
 fn returned(

@@ -1,8 +1,8 @@
 //! Replication between regions: links that push a region's changes to the others, and the life of a table's replicas.
 //!
 //! [`link`] decides, purely, what a link sends next; [`sender`] runs it against a change log and a [`Peer`]. [`join`]
-//! brings a new replica up, [`evict`] ends one that is lost, [`repair`] levels a database that was restored with the others.
-//! [`Replicator`] keeps all of that running for a region.
+//! brings a new replica up, [`evict`] ends one that is lost, [`repair`] levels a database that was restored with the others,
+//! [`verify`] says whether regions are equal. [`Replicator`] keeps all of that running for a region.
 
 mod evict;
 mod join;
@@ -19,6 +19,7 @@ mod report;
 mod sender;
 mod share;
 mod sight;
+pub mod verify;
 
 pub use join::Error;
 pub use local::{Chaos, LocalPeer, Trouble};

@@ -23,6 +23,7 @@ use crate::report::LinkReport;
 use crate::sender::Sender;
 use crate::share::Share;
 use crate::sight::Sight;
+use crate::verify::{self, Progress, Verified, Wish};
 
 const RECONCILE: Duration = Duration::from_secs(2);
 /// As long as a region's log is kept: what one misses that is away longer cannot be sent to it.
@@ -210,6 +211,17 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
     /// Evicts a region's replica, because an operator says that it is lost.
     pub async fn evict(&self, table: &str, region: Region) -> Result<(), join::Error> {
         evict::begin(&self.database, table, &[region], &self.peers(), evict::Wanted::ByOperator).await
+    }
+
+    /// Compares this region's table with those of the other replicas, through these peers or its own.
+    pub async fn verify(
+        &self,
+        wish: &Wish,
+        peers: Option<Vec<Arc<P>>>,
+        progress: impl Fn(Progress) + Send + Sync,
+    ) -> Result<Verified, join::Error> {
+        let peers = peers.unwrap_or_else(|| self.peers());
+        verify::verify(&self.database, &peers, wish, progress).await
     }
 
     /// Levels this region's table with the others after its log was found to be another one, or its links to need what is

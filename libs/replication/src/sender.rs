@@ -152,7 +152,11 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
     async fn walk(&self, link: &mut Link) -> Option<Stop> {
         let mut retry = RETRY_FIRST;
         let mut empty_at: Option<Instant> = None;
+        let mut raised = self.table.watch_raised();
         loop {
+            // Before the state is read, which then has what was raised.
+            let asked_for = raised.has_changed().unwrap_or(false);
+            raised.mark_unchanged();
             let state = match self.owner_state().await {
                 Some(state) => state,
                 None => return Some(Stop::Gone),
@@ -168,12 +172,12 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             };
             let empty = !link.carries(&page);
             let early = empty_at.map(|at| EMPTY.saturating_sub(at.elapsed())).filter(|left| !left.is_zero());
-            if let Some(left) = early.filter(|_| empty && !self.is_joining()) {
+            if let Some(left) = early.filter(|_| empty && !asked_for && !self.is_joining()) {
                 let moves = page.through > link.walked();
                 link.pass(&page);
                 // At the end of the log, or of what is published of it.
                 if !moves || link.walked().next() >= state.next {
-                    self.wait(link, left).await;
+                    self.wait(link, left, raised.clone()).await;
                 }
                 continue;
             }
@@ -188,7 +192,7 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
                     retry = RETRY_FIRST;
                     empty_at = empty.then(Instant::now).or(empty_at);
                     if caught_up {
-                        self.idle(link, waited_for).await;
+                        self.idle(link, waited_for, raised.clone()).await;
                     }
                 }
             }
@@ -248,14 +252,15 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
         document.replicas.values().any(|replica| replica.status == ReplicaStatus::Creating)
     }
 
-    /// Until the log goes on, or the catalogue changes, or the time is over.
-    async fn wait(&self, link: &Link, most: Duration) {
+    /// Until the log goes on, or the catalogue changes, or somebody waits for an announcement, or the time is over.
+    async fn wait(&self, link: &Link, most: Duration, mut raised: watch::Receiver<u64>) {
         let mut catalogue = self.database.watch_catalogue();
         let document = self.table.document();
         let partition = document.partition_id(document.partitions[self.position].number);
         tokio::select! {
             _ = timeout(most, self.log.wait(partition, link.walked())) => (),
             _ = catalogue.changed() => (),
+            _ = raised.changed() => (),
         }
     }
 
@@ -265,7 +270,7 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
 
     /// Waits for more in the log, or until a heartbeat is due; before one that somebody waits for, an idle partition's
     /// clock is raised, durably, so that what it announces is true.
-    async fn idle(&self, link: &Link, waited_for: bool) {
+    async fn idle(&self, link: &Link, waited_for: bool, mut raised: watch::Receiver<u64>) {
         let mut catalogue = self.database.watch_catalogue();
         let document = self.table.document();
         let joining = self.is_joining();
@@ -286,6 +291,7 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             woken = timeout(heartbeat, self.log.wait(partition, link.walked())) => woken.is_ok(),
             // A replica may have begun to join.
             _ = catalogue.changed() => return,
+            _ = raised.changed() => return,
         };
         if !woken && waited_for && !joining {
             // Refused only where nothing can be written; the next heartbeat tries again.

@@ -4,6 +4,8 @@ pub mod item;
 pub mod stream;
 pub mod table;
 
+use tradewind_model::Tokens;
+
 use item::{
     BatchGetOutput, BatchWriteOutput, GetOutput, PageOutput, StatementBatchOutput, StatementPageOutput,
     TransactGetOutput, TransactWriteOutput, WriteOutput,
@@ -66,4 +68,19 @@ pub enum Answer {
     DescribeStream(StreamDescription),
     ShardIterator(String),
     Records(RecordPage),
+}
+
+impl Answer {
+    /// Of the writes it answers.
+    pub fn tokens(&self) -> Option<&Tokens> {
+        match self {
+            Answer::Write(output) => Some(&output.tokens),
+            Answer::BatchWrite(output) => Some(&output.tokens),
+            Answer::TransactWrite(output) => Some(&output.tokens),
+            Answer::Statement(output) => Some(&output.tokens),
+            Answer::StatementBatch(output) => Some(&output.tokens),
+            Answer::StatementTransaction(output) => Some(&output.tokens),
+            _ => None,
+        }
+    }
 }

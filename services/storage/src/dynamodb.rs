@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tradewind_database::Database;
 use tradewind_engine::{Documents, Engine};
 use tradewind_telemetry::trace;
@@ -15,6 +15,7 @@ use tradewind_wire::{Answer, ApiError, Operation, Request, check_syntax, decode,
 
 use crate::access::refused;
 use crate::front::{Answered, Front};
+use crate::session::Session;
 use crate::spans;
 
 /// Answers a request whose body has been read; `None`: it was too large to be.
@@ -37,10 +38,12 @@ pub async fn answer<E: Engine + Documents>(front: &Front<E>, parts: &Parts, sent
         }
     };
     match call(front, parts, &head, &sent, &plain).await {
-        Ok(answer) => {
+        Ok((answer, headers)) => {
             let mut out = Vec::with_capacity(256);
             encode(&answer, &mut out);
-            render(envelope.seal(200, out, id))
+            let mut response = render(envelope.seal(200, out, id));
+            response.headers_mut().extend(headers);
+            response
         }
         Err(error) => fail(envelope, &error, id),
     }
@@ -52,7 +55,7 @@ async fn call<E: Engine + Documents>(
     head: &Head<'_>,
     sent: &[u8],
     plain: &[u8],
-) -> Result<Answer, ApiError> {
+) -> Result<(Answer, Vec<(HeaderName, HeaderValue)>), ApiError> {
     let began = Instant::now();
     let operation = operation(head, plain)?;
     let signed = tradewind_iam::Request {
@@ -70,13 +73,16 @@ async fn call<E: Engine + Documents>(
     let region = front
         .region(&identity.region)
         .ok_or_else(|| refused(&tradewind_iam::Error::unserved_region(&identity.region)))?;
-    let performed = perform(front, region.database.clone(), operation, plain);
+    let session = Session::read(&parts.headers)?;
+    let performed = perform(front, region.database.clone(), operation, plain, &session);
     let result = match spans::entry(operation, &region.database, parts, plain) {
         None => performed.await,
         Some(span) => Box::pin(spans::traced(span, performed)).await,
     };
     region.database.count_request(operation, &result, began.elapsed());
-    result
+    let answer = result?;
+    let headers = session.end(&region.database, &answer).await;
+    Ok((answer, headers))
 }
 
 async fn perform<E: Engine + Documents>(
@@ -84,11 +90,13 @@ async fn perform<E: Engine + Documents>(
     database: Arc<Database<E>>,
     operation: Operation,
     plain: &[u8],
+    session: &Session,
 ) -> Result<Answer, ApiError> {
     match decode(operation, plain)? {
         request if !front.claims_encryption && asks_for_encryption(&request) => Err(no_encryption()),
         Request::DescribeEndpoints => Ok(Answer::Endpoints(vec![front.address.clone()])),
         request => {
+            session.begin(&database).await?;
             let result = execute(database, operation, request).await;
             if let Err(error) = &result {
                 log_fault(operation, error);

@@ -11,6 +11,7 @@ mod front;
 pub mod lambda;
 pub mod node;
 mod server;
+mod session;
 mod spans;
 mod tables;
 mod tls;

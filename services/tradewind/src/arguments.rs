@@ -54,6 +54,8 @@ pub enum Command {
     /// Cut, delay and pause links between the regions of `tradewind dev`, and set its clocks off
     #[command(subcommand)]
     Chaos(chaos::Chaos),
+    /// Compare a table in all its regions, while it is written; exits with 0 only if they are equal
+    Verify(chaos::Verify),
     /// Functions that run on changes: add, watch, pause, replay
     #[command(subcommand)]
     Function(Function),

@@ -9,5 +9,6 @@ mod global;
 mod process;
 mod region;
 mod regions;
+mod verify;
 
 pub use process::run;

@@ -37,6 +37,10 @@ fn main() -> ExitCode {
         Command::Conflicts(command) => tools::conflicts(&command),
         Command::Replication(command) => tools::replication(&command),
         Command::Chaos(command) => tools::chaos(&command),
+        Command::Verify(command) => match tools::verify(&command) {
+            Ok(false) => return ExitCode::FAILURE,
+            verified => verified.map(|_| ()),
+        },
         Command::Function(command) => tools::function(&command),
         Command::LoadTest(command) => loadtest::run(&command),
     };

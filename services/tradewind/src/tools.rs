@@ -5,6 +5,7 @@ mod client;
 mod function;
 mod global;
 pub mod show;
+mod verify;
 
 use anyhow::Context;
 use serde_json::Value;
@@ -15,6 +16,7 @@ use client::Client;
 pub use chaos::chaos;
 pub use function::function;
 pub use global::{conflicts, replication};
+pub use verify::verify;
 
 pub fn tables(query: &Query) -> anyhow::Result<()> {
     let answer = Client::new(query)?.get("/_tradewind/tables")?;

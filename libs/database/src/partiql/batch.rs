@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 use tradewind_engine::{Documents, Engine};
 use tradewind_expression::partiql::{self, Statement};
-use tradewind_model::Item;
+use tradewind_model::{Item, Tokens};
 use tradewind_wire::ApiError;
 use tradewind_wire::request::item::{GetItem, ReturnCapacity, Returns, TransactAction};
 use tradewind_wire::request::statement::{self as request, BatchExecuteStatement};
@@ -34,7 +34,8 @@ impl<E: Engine + Documents> Database<E> {
         self.check_distinct(&matched)?;
         let run = matched.into_iter().map(|one| self.run(one, request.capacity));
         let mut output = StatementBatchOutput::default();
-        for (response, capacity) in join_all(run).await {
+        for (response, capacity, tokens) in join_all(run).await {
+            output.tokens.extend(tokens);
             output.responses.push(response);
             merge_capacity(&mut output.capacity, capacity);
         }
@@ -72,35 +73,37 @@ impl<E: Engine + Documents> Database<E> {
         &self,
         matched: Result<Matched, ApiError>,
         capacity: ReturnCapacity,
-    ) -> (StatementOutput, Option<Capacity>) {
+    ) -> (StatementOutput, Option<Capacity>, Tokens) {
         let matched = match matched {
             Ok(matched) => matched,
-            Err(error) => return (StatementOutput { table: None, result: Err(error) }, None),
+            Err(error) => {
+                return (StatementOutput { table: None, result: Err(error) }, None, Tokens::default());
+            }
         };
         let table = Some(matched.table().shown().to_owned());
-        let (result, capacity) = match self.run_matched(matched, capacity).await {
-            Ok((item, capacity)) => (Ok(item), capacity),
-            Err(error) => (Err(error), None),
+        let (result, capacity, tokens) = match self.run_matched(matched, capacity).await {
+            Ok((item, capacity, tokens)) => (Ok(item), capacity, tokens),
+            Err(error) => (Err(error), None, Tokens::default()),
         };
-        (StatementOutput { table, result }, capacity)
+        (StatementOutput { table, result }, capacity, tokens)
     }
 
     async fn run_matched(
         &self,
         matched: Matched,
         capacity: ReturnCapacity,
-    ) -> Result<(Option<Item>, Option<Capacity>), ApiError> {
+    ) -> Result<(Option<Item>, Option<Capacity>, Tokens), ApiError> {
         match matched {
             Matched::Read { read, consistent } => {
                 let (table, key) = (read.table.clone(), read.key.clone());
                 let output =
                     self.get_item(GetItem { table, key, projection: None, consistent, capacity }).await?;
-                Ok((output.item.map(|item| read.shown(item)), output.capacity))
+                Ok((output.item.map(|item| read.shown(item)), output.capacity, Tokens::default()))
             }
             Matched::Write(write) => {
                 let returns = Returns { capacity, ..write.returns };
                 let output = self.write_statement(write, returns).await?;
-                Ok((output.attributes, output.capacity))
+                Ok((output.attributes, output.capacity, output.tokens))
             }
         }
     }

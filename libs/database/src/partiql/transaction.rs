@@ -7,7 +7,7 @@ use tradewind_wire::request::item::{
     ReturnCapacity, TransactAction, TransactGet, TransactGetItems, TransactWrite,
 };
 use tradewind_wire::request::statement::ExecuteTransaction;
-use tradewind_wire::response::item::TransactGetOutput;
+use tradewind_wire::response::item::{TransactGetOutput, TransactWriteOutput};
 
 use crate::partiql::by_key::already_there;
 use crate::partition::group::Refusals;
@@ -86,7 +86,8 @@ impl<E: Engine + Documents> Database<E> {
             Outcome::Refused(refusals) => return Err(canceled(name_duplicates(refusals, &inserts))),
         };
         let output = self.transaction_output(&parts, &written, repeated, capacity, false);
-        Ok(TransactGetOutput { items: Vec::new(), capacity: output.capacity })
+        let TransactWriteOutput { capacity, tokens, .. } = output;
+        Ok(TransactGetOutput { items: Vec::new(), capacity, tokens })
     }
 
     fn transaction_part(

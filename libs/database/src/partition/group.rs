@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tradewind_engine::{PartitionCommit, Row, Space};
 use tradewind_model::change::Trace;
-use tradewind_model::{Change, Epoch, Hlc, Item, ItemKey, Region, StoredItem, Version};
+use tradewind_model::{Change, Epoch, Hlc, Item, ItemKey, Region, Sequence, StoredItem, Version};
 use tradewind_wire::request::table::StreamView;
 
 use super::arrival::{Arrival, Arrived, SnapshotRow};
@@ -135,6 +135,8 @@ impl Op {
 /// The images around a write.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Written {
+    /// Where the partition's log stood after it.
+    pub sequence: Sequence,
     pub old: Option<Item>,
     pub new: Option<Item>,
 }
@@ -153,7 +155,7 @@ pub enum Answer {
     Stale,
     /// The sequence and clock after the operation.
     Done {
-        next: tradewind_model::Sequence,
+        next: Sequence,
         max_hlc: Hlc,
     },
 }
@@ -303,12 +305,12 @@ impl<'a> Group<'a> {
     /// is a change all the same, or a concurrent older write would undo it later.
     fn accept(&mut self, write: &Write, decision: Decision, old: Option<Item>) -> Written {
         let new = match decision {
-            Decision::Nothing => return Written { new: old.clone(), old },
+            Decision::Nothing => return self.written(old.clone(), old),
             Decision::Set(new) => new,
         };
         let same = new == old;
         if same && !self.table.is_replicated() {
-            return Written { old, new };
+            return self.written(old, new);
         }
         let hlc = Hlc::tick(self.now_ms, self.state.max_hlc);
         let version = Version { hlc, origin: self.here };
@@ -316,7 +318,11 @@ impl<'a> Group<'a> {
         let expired = matches!(write.action, Action::Expire { .. });
         let row = merge::written(stored.as_ref(), version, new.clone(), expired, self.state.stable);
         self.store(&write.key, stored, row, Cause { request: write.request, trace: write.trace });
-        Written { old, new }
+        self.written(old, new)
+    }
+
+    fn written(&self, old: Option<Item>, new: Option<Item>) -> Written {
+        Written { sequence: Sequence(self.state.next.0.saturating_sub(1)), old, new }
     }
 
     /// Puts `row` in the place of `stored`: the item, its index rows, its change. The only place that does.

@@ -104,7 +104,8 @@ fn answered(change: Change, state: &State) -> Outcome {
     if !whole {
         return Outcome::Undecidable;
     }
-    let written = Written { old: change.old, new: change.new };
+    let sequence = Sequence(state.next.0.saturating_sub(1));
+    let written = Written { sequence, old: change.old, new: change.new };
     let answer = Answer::Written(Ok(written));
     Outcome::Answered(Ok(Done { answer, next: state.next, epoch: state.epoch }))
 }

@@ -7,6 +7,7 @@ mod conflicts;
 mod eviction;
 mod repair;
 mod settings;
+mod verify;
 
 use std::time::Duration;
 

@@ -116,8 +116,10 @@ fn batches_repeat_what_they_did_not_do() {
 
 #[test]
 fn missing_items_of_transactions_and_errors_of_statements_have_their_places() {
-    let answer =
-        Answer::TransactGet(TransactGetOutput { items: vec![None, Some(Item::empty())], capacity: vec![] });
+    let answer = Answer::TransactGet(TransactGetOutput {
+        items: vec![None, Some(Item::empty())],
+        ..TransactGetOutput::default()
+    });
     assert_eq!(sent(&answer), r#"{"Responses":[{},{"Item":{}}]}"#);
     let failed = ApiError::condition_failed(Some(Item::empty()));
     let answer = Answer::StatementBatch(StatementBatchOutput {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tradewind_model::Item;
+use tradewind_model::{Item, Tokens};
 
 use crate::error::ApiError;
 use crate::request::item::BatchWrite;
@@ -49,6 +49,7 @@ pub struct WriteOutput {
     pub attributes: Option<Item>,
     pub capacity: Option<Capacity>,
     pub metrics: Option<CollectionMetrics>,
+    pub tokens: Tokens,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -83,18 +84,22 @@ pub struct BatchWriteOutput {
     pub unprocessed: Vec<(String, Vec<BatchWrite>)>,
     pub metrics: Vec<(String, Vec<CollectionMetrics>)>,
     pub capacity: Vec<Capacity>,
+    pub tokens: Tokens,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TransactWriteOutput {
     pub metrics: Vec<(String, Vec<CollectionMetrics>)>,
     pub capacity: Vec<Capacity>,
+    pub tokens: Tokens,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TransactGetOutput {
     pub items: Vec<Option<Item>>,
     pub capacity: Vec<Capacity>,
+    /// Of a transaction of PartiQL that writes.
+    pub tokens: Tokens,
 }
 
 /// Of one PartiQL statement.
@@ -104,6 +109,7 @@ pub struct StatementPageOutput {
     pub next_token: Option<String>,
     pub last_key: Option<Item>,
     pub capacity: Option<Capacity>,
+    pub tokens: Tokens,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -111,6 +117,7 @@ pub struct StatementBatchOutput {
     /// In the order of the statements.
     pub responses: Vec<StatementOutput>,
     pub capacity: Vec<Capacity>,
+    pub tokens: Tokens,
 }
 
 /// One statement's result in a batch of PartiQL statements.

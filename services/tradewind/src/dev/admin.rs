@@ -8,8 +8,8 @@
 //! GET  /metrics                                what is counted, as Prometheus reads it
 //! ```
 //!
-//! what [`conflicts`] answers, what [`chaos`](super::chaos) does to the process, and what [`global`](super::global) does, of the
-//! region that the signature names.
+//! what [`conflicts`] answers, what [`chaos`](super::chaos) does to the process, what [`verify`](super::verify) compares, and
+//! what [`global`](super::global) does, of the region that the signature names.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -91,9 +91,11 @@ impl Admin {
         let answer = match question.split_once('/') {
             Some(("conflicts", rest)) => conflicts(&self.process.database, rest, body).await,
             Some(("chaos", order)) => self.regions.disturb(order, body),
+            Some(("verify", order)) => self.process.verify(&self.regions, order, body),
             Some(("replication", order)) => self.process.order(order, body).await.unwrap_or_else(nothing),
             None if question == "tables" => self.tables().await,
             None if question == "chaos" => self.regions.disturb("", body),
+            None if question == "verify" => self.process.verify(&self.regions, "", body),
             None if question == "replication" => Ok(self.replication()),
             None if question == "insights" => Ok(self.insights()),
             _ => nothing(),

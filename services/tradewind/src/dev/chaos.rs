@@ -110,9 +110,9 @@ impl RegionSet {
             })
         });
         let clocks = self.all().into_iter().filter(|process| process.clock.skew_ms() != 0);
-        let clocks = clocks.map(|process| {
-            json!({ "region": process.database.region(), "skew_ms": process.clock.skew_ms() })
-        });
+        let clocks = clocks.map(
+            |process| json!({ "region": process.database.region(), "skew_ms": process.clock.skew_ms() }),
+        );
         json!({ "links": links.collect::<Vec<_>>(), "clocks": clocks.collect::<Vec<_>>() })
     }
 }

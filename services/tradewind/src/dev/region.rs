@@ -12,6 +12,8 @@ use tradewind_model::{Clock, Region, SystemClock};
 use tradewind_replication::{LocalPeer, Replicator};
 use tradewind_streams::Streams;
 
+use super::verify::Comparisons;
+
 pub type Store = FjallEngine;
 pub type LocalReplicator = Replicator<Store, LocalPeer<Store>>;
 
@@ -32,6 +34,7 @@ pub struct Plan {
 }
 
 pub struct RegionProcess {
+    pub comparisons: Comparisons,
     pub clock: Arc<SystemClock>,
     pub database: Arc<Database<Store>>,
     pub replicator: Arc<LocalReplicator>,
@@ -65,7 +68,8 @@ impl RegionProcess {
             node: plan.node,
         };
         let streams = Arc::new(Streams::new(database.clone(), streams)?);
-        Ok(RegionProcess { clock, database, replicator, streams })
+        let comparisons = Comparisons::default();
+        Ok(RegionProcess { comparisons, clock, database, replicator, streams })
     }
 
     /// Starts what runs beside requests, on the current runtime.

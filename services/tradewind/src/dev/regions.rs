@@ -77,6 +77,11 @@ impl RegionSet {
         self.open.read().expect("no panic while held").values().cloned().collect()
     }
 
+    /// The runtime of what runs beside requests.
+    pub fn background(&self) -> &Handle {
+        &self.background
+    }
+
     pub fn get(&self, region: Region) -> Option<Arc<RegionProcess>> {
         self.open.read().expect("no panic while held").get(&region).cloned()
     }

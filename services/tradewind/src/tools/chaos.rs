@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::show;
-use crate::arguments::chaos::{Chaos, LinkTrouble};
 use crate::arguments::Query;
+use crate::arguments::chaos::{Chaos, LinkTrouble};
 
 pub fn chaos(command: &Chaos) -> anyhow::Result<()> {
     match command {
@@ -42,7 +42,11 @@ fn order(query: &Query, which: &str, body: &Value) -> anyhow::Result<()> {
         println!("{from_to}: {}", suffers(link));
     }
     for clock in clocks.into_iter().flatten() {
-        println!("{}: the clock is off by {} ms", show::text(&clock["region"]), show::text(&clock["skew_ms"]));
+        println!(
+            "{}: the clock is off by {} ms",
+            show::text(&clock["region"]),
+            show::text(&clock["skew_ms"])
+        );
     }
     if links.is_none_or(Vec::is_empty) && clocks.is_none_or(Vec::is_empty) {
         println!("nothing is disturbed");
