@@ -7,6 +7,8 @@
 //! iterator    stream ARN | 1 | base64( partition:4  after:8  issued:8 (Unix ms) )
 //! ```
 
+mod seek;
+
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -28,12 +30,13 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::control::unavailable;
 use crate::region::{DROPPED, Database};
+use crate::stream::seek::Seek;
 use crate::table::document::{Stream, TableDocument};
 
 const ITERATOR_MS: u64 = 15 * 60 * 1000;
 const PAGE_BYTES: usize = 1024 * 1024;
-/// Changes looked at in one step when a stream is searched by time.
-const SEARCH: usize = 1000;
+/// A change may have been given a time that its region's clock had not reached: of a clock ahead, or set back since.
+const AHEAD_MS: u64 = 60_000;
 
 /// The sequence number of the Streams API, functions and Kafka alike.
 pub fn sequence_number(sequence: Sequence) -> SequenceNumber {
@@ -214,19 +217,19 @@ impl<E: Engine + Documents> Database<E> {
                 "The timestamp of an AT_TIMESTAMP iterator cannot be in the future",
             ));
         }
+        let partition = found.partition(number);
+        let earlier = self.shared.engine.committed_before(partition, epoch_ms.saturating_sub(AHEAD_MS)).await;
+        let from = from.max(earlier.map_err(unavailable)?);
         let log = self.change_log();
-        let mut after = from;
-        loop {
-            let page =
-                log.read(found.partition(number), after, SEARCH, PAGE_BYTES).await.map_err(log_failed)?;
-            let later = page.changes.iter().find(|(_, change)| change.version.hlc.ms() >= epoch_ms);
-            if let Some((sequence, _)) = later {
-                return Ok(Sequence(sequence.0 - 1));
-            }
-            if page.changes.is_empty() {
-                return Ok(page.through);
-            }
-            after = page.through;
+        let end = log.kept(partition).await.map_err(log_failed)?.end;
+        let seek = Seek { log, partition, here: self.region(), epoch_ms };
+        // Beside the threads that answer requests: it reads many pages.
+        let runtime = tokio::runtime::Handle::current();
+        let searched = tokio::task::spawn_blocking(move || runtime.block_on(seek.run(from, end)));
+        match searched.await {
+            Ok(position) => position.map_err(log_failed),
+            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+            Err(_) => Err(ApiError::unavailable("the service stops")),
         }
     }
 

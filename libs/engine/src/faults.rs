@@ -179,6 +179,14 @@ impl<E: Engine> Engine for Faulty<E> {
         self.inner.kept(partition).await
     }
 
+    fn committed_before(
+        &self,
+        partition: PartitionId,
+        unix_ms: u64,
+    ) -> impl Future<Output = Result<Sequence, Error>> + Send {
+        self.inner.committed_before(partition, unix_ms)
+    }
+
     fn trim(&self, before_ms: u64) -> impl Future<Output = Result<(), Error>> + Send {
         self.inner.trim(before_ms)
     }

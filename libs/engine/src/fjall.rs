@@ -173,6 +173,14 @@ impl Engine for FjallEngine {
         ready(self.tables.counter(partition).map(|counter| counter.kept_from..counter.next))
     }
 
+    fn committed_before(
+        &self,
+        partition: PartitionId,
+        unix_ms: u64,
+    ) -> impl Future<Output = Result<Sequence, Error>> + Send {
+        ready(self.tables.committed_before(partition, unix_ms))
+    }
+
     fn trim(&self, before_ms: u64) -> impl Future<Output = Result<(), Error>> + Send {
         let (tables, requests) = (self.tables.clone(), self.requests().clone());
         self.apart(move || trim::trim(&tables, &requests, hour_of(before_ms)))

@@ -201,6 +201,16 @@ pub trait Engine: Send + Sync + 'static {
     /// between, a sequence without a change was never written.
     fn kept(&self, partition: PartitionId) -> impl Future<Output = Result<Range<Sequence>, Error>> + Send;
 
+    /// A sequence up to which every change was committed before `unix_ms`, by the clock the engine was opened with: as late
+    /// a one as can be told at once, 0 where nothing can.
+    fn committed_before(
+        &self,
+        _partition: PartitionId,
+        _unix_ms: u64,
+    ) -> impl Future<Output = Result<Sequence, Error>> + Send {
+        std::future::ready(Ok(Sequence::ZERO))
+    }
+
     /// Removes whole pieces of the log of which every change was committed before `before_ms` (Unix milliseconds, by
     /// the clock the engine was opened with). What is left may begin earlier than asked, never later.
     fn trim(&self, before_ms: u64) -> impl Future<Output = Result<(), Error>> + Send;

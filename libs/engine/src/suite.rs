@@ -92,6 +92,7 @@ pub async fn run_all<S: Subject>(make: impl AsyncFn() -> S) {
     logs::unwritten_sequences_are_left_out(&mut make().await).await;
     logs::order_outlasts_hours_and_a_clock_that_goes_back(&mut make().await).await;
     logs::trim_drops_whole_hours_and_kept_says_so(&mut make().await).await;
+    logs::what_was_committed_before_a_time_is_never_later(&mut make().await).await;
     logs::an_idle_partition_knows_what_it_lost(&mut make().await).await;
     logs::a_trimmed_log_goes_on(&mut make().await).await;
     logs::trimming_nothing_changes_nothing(&mut make().await).await;

@@ -20,6 +20,23 @@ async fn the_fjall_engine_keeps_the_contract() {
     suite::run_all(async || subject::FjallSubject::new()).await;
 }
 
+#[tokio::test]
+async fn a_time_is_found_by_its_hour() {
+    const HOUR_MS: u64 = 3_600_000;
+    let clock = ManualClock::default();
+    let engine = FjallEngine::open(&Settings::in_memory(), clock.clock()).unwrap();
+    let mut owner = Owner::of(&engine, 1).await;
+    for hour in 0..5 {
+        clock.set((1000 + hour) * HOUR_MS + 1);
+        owner.commit(&engine, vec![], 2).await;
+    }
+    let before = async |ms| engine.committed_before(suite::partition(1), ms).await.unwrap().0;
+    assert_eq!(before(1000 * HOUR_MS).await, 0);
+    assert_eq!(before(1003 * HOUR_MS).await, 6);
+    assert_eq!(before(1003 * HOUR_MS + HOUR_MS / 2).await, 6, "within an hour its beginning is known");
+    assert_eq!(before(2000 * HOUR_MS).await, 10);
+}
+
 #[test]
 fn a_directory_is_open_once_at_a_time() {
     let folder = tempfile::tempdir().unwrap();

@@ -72,6 +72,22 @@ impl Log {
         forgotten.map_or(Ok(()), |keyspace| db.delete_keyspace(keyspace))
     }
 
+    /// The partition's last change in a keyspace of an hour before `hour`; 0 if it has none there.
+    pub fn last_before(
+        &self,
+        snapshot: &Snapshot,
+        partition: PartitionId,
+        hour: u64,
+    ) -> Result<Sequence, Error> {
+        let all = || change_key(partition, Sequence::ZERO)..=change_key(partition, Sequence(u64::MAX));
+        for keyspace in self.hours.load().range(..hour).rev().map(|(_, keyspace)| keyspace) {
+            if let Some(entry) = snapshot.range(keyspace, all()).next_back() {
+                return decode_sequence(&entry.key().map_err(broken)?);
+            }
+        }
+        Ok(Sequence::ZERO)
+    }
+
     pub fn changes(
         &self,
         snapshot: &Snapshot,

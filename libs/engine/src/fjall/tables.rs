@@ -22,7 +22,7 @@ use tradewind_model::{PartitionId, Sequence};
 
 use super::counters::{Counter, counter_key};
 use super::directory::Directory;
-use super::log::Log;
+use super::log::{Log, hour_of};
 use super::settings::Settings;
 use crate::{Error, Space};
 
@@ -130,6 +130,10 @@ impl Tables {
         max_bytes: usize,
     ) -> Result<Vec<(Sequence, Bytes)>, Error> {
         self.log.changes(&self.published(), partition, after, limit, max_bytes)
+    }
+
+    pub fn committed_before(&self, partition: PartitionId, unix_ms: u64) -> Result<Sequence, Error> {
+        self.log.last_before(&self.published(), partition, hour_of(unix_ms))
     }
 
     pub fn get_many(&self, space: Space, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, Error> {

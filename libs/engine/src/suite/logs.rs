@@ -101,6 +101,28 @@ pub async fn trim_drops_whole_hours_and_kept_says_so(subject: &mut impl Subject)
     assert_eq!(Owner::of(subject.engine(), 1).await.next, Sequence(7));
 }
 
+/// As late as an engine likes, and never too late, also where the clock went back.
+pub async fn what_was_committed_before_a_time_is_never_later(subject: &mut impl Subject) {
+    let mut owner = Owner::of(subject.engine(), 1).await;
+    let hours = [0, 1, 5, 3, 6, 2, 8];
+    for hour in hours {
+        subject.clock().set(START_MS + hour * HOUR_MS);
+        owner.commit(subject.engine(), vec![], 1).await;
+    }
+    for opened_again in [false, true] {
+        if opened_again {
+            subject.reopen().await;
+        }
+        for hour in 0..12 {
+            let found = subject.engine().committed_before(partition(1), START_MS + hour * HOUR_MS).await;
+            let earlier = hours.iter().take_while(|committed| **committed < hour).count() as u64;
+            assert!(found.expect("reads").0 <= earlier, "hour {hour}");
+        }
+        let unseen = subject.engine().committed_before(partition(2), u64::MAX).await;
+        assert_eq!(unseen.expect("reads"), Sequence::ZERO);
+    }
+}
+
 pub async fn an_idle_partition_knows_what_it_lost(subject: &mut impl Subject) {
     let engine = subject.engine();
     let (mut idle, mut busy) = (Owner::of(engine, 1).await, Owner::of(engine, 2).await);
