@@ -218,10 +218,10 @@ impl<E: Engine + Documents> Database<E> {
 /// Whether the request asks for no more than what was true a moment ago.
 fn is_eventual(request: &Request) -> bool {
     match request {
-        Request::GetItem(request) => !request.consistent,
-        Request::Query(request) => !request.consistent,
-        Request::Scan(request) => !request.consistent,
-        Request::BatchGetItem(request) => request.tables.iter().all(|gets| !gets.consistent),
+        Request::GetItem(request) => !request.consistent && !request.fresh,
+        Request::Query(request) => !request.consistent && !request.fresh,
+        Request::Scan(request) => !request.consistent && !request.fresh,
+        Request::BatchGetItem(request) => request.tables.iter().all(|gets| !gets.consistent && !gets.fresh),
         _ => false,
     }
 }

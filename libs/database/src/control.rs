@@ -12,6 +12,7 @@ mod update;
 
 pub(crate) use build::new_incarnation;
 pub(crate) use delete::Trash;
+pub use global::Vacancy;
 
 use std::sync::Arc;
 

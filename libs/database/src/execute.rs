@@ -96,13 +96,12 @@ impl<E: Engine + Documents> Database<E> {
             Request::DescribeContributorInsights(request) => self.contributor_insights(request),
             Request::DescribeTableReplicaAutoScaling(table) => self.replica_auto_scaling(&table.name),
             Request::GetResourcePolicy(arn) => self.resource_policy(&arn),
-            Request::CreateGlobalTable(request) => self.create_global_table(&request),
-            Request::ListGlobalTables(_) => Ok(self.list_global_tables()),
-            Request::DescribeGlobalTable(name) | Request::DescribeGlobalTableSettings(name) => {
-                Err(self.no_global_table(&name))
-            }
-            Request::UpdateGlobalTable(request) => Err(self.no_global_table(&request.name)),
-            Request::UpdateGlobalTableSettings(request) => Err(self.no_global_table(&request.name)),
+            Request::CreateGlobalTable(request) => self.create_global_table(&request).await,
+            Request::ListGlobalTables(request) => Ok(self.list_global_tables(&request)),
+            Request::DescribeGlobalTable(name) => self.describe_global_table(&name),
+            Request::DescribeGlobalTableSettings(name) => self.describe_global_table_settings(&name),
+            Request::UpdateGlobalTable(request) => self.update_global_table(&request).await,
+            Request::UpdateGlobalTableSettings(request) => self.update_global_table_settings(&request).await,
             _ => Err(ApiError::new(Code::UnknownOperation, "")),
         }
     }

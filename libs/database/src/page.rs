@@ -35,6 +35,8 @@ pub(crate) struct PageRequest<'a> {
     pub projection: Option<&'a Projection>,
     pub select: Option<Select>,
     pub consistent: bool,
+    /// Not from a standby, also where no strong read is asked for.
+    pub fresh: bool,
 }
 
 /// The rows of a page, before what a local index does not project is fetched.
@@ -84,7 +86,7 @@ impl<E: Engine + Documents> Database<E> {
         }
         let (engine, reverse) = (&self.shared.engine, request.reverse);
         let take = |_: &[u8], value: &[u8]| page.take(request, value, fetches);
-        let read = match request.consistent {
+        let read = match request.consistent || request.fresh {
             true => engine.range(space, keys, reverse, take).await,
             false => engine.range_eventual(space, keys, reverse, take).await,
         };
@@ -107,7 +109,7 @@ impl<E: Engine + Documents> Database<E> {
             let Ok(key) = item::key_of_item(request.table, row.as_ref()) else { continue };
             page.scanned += 1;
             let stored = self
-                .rows_as(request.consistent, &[&key.stored(request.table.incarnation)])
+                .rows_as(request.consistent || request.fresh, &[&key.stored(request.table.incarnation)])
                 .await?
                 .pop()
                 .flatten();

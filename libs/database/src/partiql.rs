@@ -29,7 +29,7 @@ impl<E: Engine + Documents> Database<E> {
         request: ExecuteStatement,
     ) -> Result<StatementPageOutput, ApiError> {
         let fingerprint = token::fingerprint(&request.statement);
-        let Statement { text, parameters, consistent, item_on_failure } = request.statement;
+        let Statement { text, parameters, consistent, fresh, item_on_failure } = request.statement;
         let statement = partiql::parse(&text, parameters).map_err(refused)?;
         if let partiql::Statement::Select(select) = statement {
             let page = select::PageOfStatement {
@@ -37,6 +37,7 @@ impl<E: Engine + Documents> Database<E> {
                 next_token: request.next_token,
                 limit: request.limit,
                 consistent,
+                fresh,
                 capacity: request.capacity,
             };
             return self.select(&select, page).await;

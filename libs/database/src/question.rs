@@ -10,6 +10,7 @@ use tradewind_engine::{Documents, Engine};
 use tradewind_model::{Hlc, Incarnation, ItemKey, Region, Tokens, Version};
 use tradewind_wire::ApiError;
 
+use crate::control::Vacancy;
 use crate::digest::{Cut, Digests, Standing, Standings};
 use crate::partition::arrival::SnapshotRow;
 use crate::partition::state::Source;
@@ -26,6 +27,10 @@ pub enum Question {
     CreateReplica(Box<TableDocument>),
     /// The asker's document: its newer settings are taken over. Answered with the region's own.
     Adopt { from: Region, document: Box<TableDocument> },
+    /// Whether the region's table of one region can make way for a replica of this one; with `now` it does.
+    Vacate { document: Box<TableDocument>, now: bool },
+    /// The replica becomes a table of its own, with what it has.
+    Detach,
     /// Drops the replica without telling others.
     DropReplica,
     /// The asker has dropped its replica.
@@ -89,6 +94,7 @@ pub enum Reply {
     Standings(Standings),
     StandingsOf(Vec<Option<Standing>>),
     Applied(bool),
+    Vacancy(Vacancy),
 }
 
 /// Why there is no reply.
@@ -123,6 +129,8 @@ impl<E: Engine + Documents> Database<E> {
             Question::Adopt { from, document } => {
                 Reply::Document(Box::new(self.adopt(from, &document).await?))
             }
+            Question::Vacate { document, now } => Reply::Vacancy(self.make_way(&document, now).await?),
+            Question::Detach => done(self.detach(table).await)?,
             Question::DropReplica => done(self.drop_replica(table).await)?,
             Question::Leave { region, incarnation } => done(self.left_by(table, region, incarnation).await)?,
             Question::Pins => Reply::Pins(self.pins(table).await?),

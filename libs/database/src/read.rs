@@ -30,7 +30,7 @@ impl<E: Engine + Documents> Database<E> {
         self.admit_read(&table, None)?;
         self.touch(&table, key.partition_key());
         let stored = key.stored(table.incarnation);
-        let row = self.rows_as(request.consistent, &[&stored]).await?.pop().flatten();
+        let row = self.rows_as(request.consistent || request.fresh, &[&stored]).await?.pop().flatten();
         let item = row.as_deref().and_then(StoredItem::item_of);
         let read = capacity::read_units(item.map_or(0, |item| item.size()), Reading::of(request.consistent));
         self.charge(&table, || Capacity { read, ..Capacity::default() });
@@ -80,7 +80,7 @@ impl<E: Engine + Documents> Database<E> {
         keys.iter().for_each(|key| self.touch(table, key.partition_key()));
         let stored: Vec<_> = keys.iter().map(|key| key.stored(table.incarnation)).collect();
         let refs: Vec<&[u8]> = stored.iter().map(|key| &key[..]).collect();
-        let rows = self.rows_as(gets.consistent, &refs).await?;
+        let rows = self.rows_as(gets.consistent || gets.fresh, &refs).await?;
         let (mut items, mut unprocessed) = (Vec::new(), Vec::new());
         for (row, asked) in rows.iter().zip(&gets.keys) {
             let item = row.as_deref().and_then(StoredItem::item_of);

@@ -40,6 +40,7 @@ impl<E: Engine + Documents> Database<E> {
             projection: request.projection.as_ref(),
             select: request.select,
             consistent: request.consistent,
+            fresh: request.fresh,
         };
         Ok(name_capacity(self.page(&page).await?, &request.table, request.capacity))
     }

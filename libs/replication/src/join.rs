@@ -37,7 +37,7 @@ pub enum Error {
     Peer(#[from] PeerError),
     #[error("{0}")]
     Here(#[from] ApiError),
-    #[error("the joiner has not seen the common watermark in time")]
+    #[error("a region has not seen the common watermark in time")]
     Slow,
     #[error("{0}")]
     Rule(String),
@@ -244,7 +244,13 @@ pub async fn remove<E: Engine + Documents, P: Peer>(
     peers: &[Arc<P>],
 ) -> Result<(), Error> {
     let table = &document.name;
-    peer::done(&**leaver, table, Question::DropReplica).await?;
+    let keeps_table = document.replicas.get(&leaver.region()).is_some_and(|replica| replica.keeps_table);
+    if keeps_table {
+        let others: Vec<_> = others(document, leaver, peers).collect();
+        catch_up(database, document, leaver, &others).await?;
+    }
+    let leave = if keeps_table { Question::Detach } else { Question::DropReplica };
+    peer::done(&**leaver, table, leave).await?;
     database.set_replica(table, leaver.region(), None).await?;
     for other in others(document, leaver, peers) {
         // One that is away gets it like any setting.
@@ -253,6 +259,33 @@ pub async fn remove<E: Engine + Documents, P: Peer>(
         }
     }
     Ok(())
+}
+
+/// Until the leaver has applied what the others have written, and they what it has.
+async fn catch_up<E: Engine + Documents, P: Peer>(
+    database: &Database<E>,
+    document: &TableDocument,
+    leaver: &Arc<P>,
+    others: &[&Arc<P>],
+) -> Result<(), Error> {
+    let table = &document.name;
+    let watermark = common_watermark(database, table, leaver, others).await?;
+    wait_for(database, document, leaver, others, watermark).await?;
+    let deadline = database.clock().now_ms() + PATIENCE.as_millis() as u64;
+    loop {
+        let mut seen = database.seen(table, leaver.region()).await?;
+        for other in others {
+            seen = seen.min(peer::seen(&***other, table, leaver.region()).await?);
+        }
+        if seen >= watermark {
+            return Ok(());
+        }
+        if database.clock().now_ms() > deadline {
+            return Err(Error::Slow);
+        }
+        peer::raise(&**leaver, table).await?;
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 /// Tells the other replicas of tables that were dropped here that this region is none any more.

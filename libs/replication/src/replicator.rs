@@ -322,7 +322,9 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
             }
             for peer in peers {
                 let linked = document.replicas.get(&peer.region()).is_some_and(|replica| {
-                    replica.incarnation.is_some() && replica.status != ReplicaStatus::Deleting
+                    // One that keeps its table is to have everything first.
+                    let leaves = replica.status == ReplicaStatus::Deleting && !replica.keeps_table;
+                    replica.incarnation.is_some() && !leaves
                 });
                 for (position, range) in document.partitions.iter().enumerate().filter(|_| linked) {
                     let id = LinkId { partition: document.partition_id(range.number), to: peer.region() };

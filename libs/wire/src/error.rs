@@ -16,6 +16,7 @@ pub enum Code {
     GlobalTableNotFound,
     IdempotentParameterMismatch,
     IncompleteSignature,
+    IndexNotFound,
     InternalServerError,
     InvalidSignature,
     ItemCollectionSizeLimitExceeded,

@@ -65,3 +65,20 @@ pub enum Request {
     GetShardIterator(GetShardIterator),
     GetRecords(GetRecords),
 }
+
+impl Request {
+    /// What it reads is of where writes go, not of a standby.
+    pub fn make_fresh(&mut self) {
+        match self {
+            Request::GetItem(request) => request.fresh = true,
+            Request::Query(request) => request.fresh = true,
+            Request::Scan(request) => request.fresh = true,
+            Request::BatchGetItem(request) => request.tables.iter_mut().for_each(|gets| gets.fresh = true),
+            Request::ExecuteStatement(request) => request.statement.fresh = true,
+            Request::BatchExecuteStatement(request) => {
+                request.statements.iter_mut().for_each(|statement| statement.fresh = true);
+            }
+            _ => (),
+        }
+    }
+}

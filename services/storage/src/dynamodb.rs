@@ -95,8 +95,8 @@ async fn perform<E: Engine + Documents>(
     match decode(operation, plain)? {
         request if !front.claims_encryption && asks_for_encryption(&request) => Err(no_encryption()),
         Request::DescribeEndpoints => Ok(Answer::Endpoints(vec![front.address.clone()])),
-        request => {
-            session.begin(&database).await?;
+        mut request => {
+            session.begin(&database, &mut request).await?;
             let result = execute(database, operation, request).await;
             if let Err(error) = &result {
                 log_fault(operation, error);
@@ -142,17 +142,20 @@ async fn execute<E: Engine + Documents>(
 
 fn has_steps(operation: Operation) -> bool {
     use Operation::{
-        CreateTable, DeleteTable, ExecuteTransaction, TagResource, TransactWriteItems, UntagResource,
-        UpdateTable, UpdateTimeToLive,
+        CreateGlobalTable, CreateTable, DeleteTable, ExecuteTransaction, TagResource, TransactWriteItems,
+        UntagResource, UpdateGlobalTable, UpdateGlobalTableSettings, UpdateTable, UpdateTimeToLive,
     };
     matches!(
         operation,
-        CreateTable
+        CreateGlobalTable
+            | CreateTable
             | DeleteTable
             | ExecuteTransaction
             | TagResource
             | TransactWriteItems
             | UntagResource
+            | UpdateGlobalTable
+            | UpdateGlobalTableSettings
             | UpdateTable
             | UpdateTimeToLive
     )

@@ -15,7 +15,7 @@ use tradewind_database::Database;
 use tradewind_database::session::{LONGEST_WAIT, MAX_TOKENS, from_text, to_text};
 use tradewind_engine::{Documents, Engine};
 use tradewind_model::Tokens;
-use tradewind_wire::{Answer, ApiError};
+use tradewind_wire::{Answer, ApiError, Request};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-tradewind-token");
 const WAIT_MS: HeaderName = HeaderName::from_static("x-tradewind-wait-ms");
@@ -45,11 +45,17 @@ impl Session {
     }
 
     /// Before the request is carried out.
-    pub async fn begin<E: Engine + Documents>(&self, database: &Database<E>) -> Result<(), ApiError> {
-        match self.tokens.is_empty() {
-            true => Ok(()),
-            false => database.wait_for(&self.tokens, self.wait).await,
+    pub async fn begin<E: Engine + Documents>(
+        &self,
+        database: &Database<E>,
+        request: &mut Request,
+    ) -> Result<(), ApiError> {
+        if self.tokens.is_empty() {
+            return Ok(());
         }
+        // A standby may not have yet what this region has applied.
+        request.make_fresh();
+        database.wait_for(&self.tokens, self.wait).await
     }
 
     /// After it: what the answer says of it. The write stands, whoever has it.

@@ -34,10 +34,43 @@ impl<E: Engine + Documents> Database<E> {
                 }
                 Ok(())
             }
-            ReplicaUpdate::Disassociate { .. } => {
-                Err(ApiError::validation("Disassociating a replica is not supported yet"))
-            }
+            ReplicaUpdate::Disassociate { region } => self.check_disassociate(document, region, updates),
         })
+    }
+
+    /// Of the 2017 version: a replica that is added, or becomes a table of its own.
+    pub(super) fn check_addable(&self, name: &str, updates: &[ReplicaUpdate]) -> Result<(), ApiError> {
+        let document = self.existing(name)?.document();
+        if document.status != TableStatus::Active {
+            return Err(ApiError::resource_in_use(format!(
+                "Attempt to change a resource which is still in use: Table is being updated: {name}"
+            )));
+        }
+        updates.iter().try_for_each(|update| match update {
+            ReplicaUpdate::Create(settings) => self.check_new_replica(&document, &settings.region),
+            _ => Ok(()),
+        })
+    }
+
+    fn check_disassociate(
+        &self,
+        document: &TableDocument,
+        region: &str,
+        updates: &[ReplicaUpdate],
+    ) -> Result<(), ApiError> {
+        let region = existing_replica(document, region)?;
+        if updates.len() > 1 {
+            return Err(ApiError::validation("Disassociate must be the only replica update of a request"));
+        }
+        if region != self.region() {
+            return Err(ApiError::validation("Disassociate must be requested in the region of its replica"));
+        }
+        if document.settings.disassociation_protection.unwrap_or(true) {
+            return Err(ApiError::validation(
+                "The replica is protected against disassociation. Set DisassociationProtectionEnabled to false first.",
+            ));
+        }
+        Ok(())
     }
 
     fn check_new_replica(&self, document: &TableDocument, name: &str) -> Result<(), ApiError> {
@@ -171,6 +204,27 @@ impl<E: Engine + Documents> Database<E> {
         Ok(())
     }
 
+    /// This region's replica becomes a table of its own: what it has stays, and nothing comes from others any more.
+    pub async fn detach(&self, name: &str) -> Result<(), ApiError> {
+        let left = self.existing(name)?.document();
+        if !left.is_replicated() {
+            return Ok(());
+        }
+        self.change(name, |document| {
+            document.replicas.clear();
+            document.global.claim = None;
+            document.global.former.clear();
+            serve_once_active(document, self.region());
+            Ok(())
+        })
+        .await?;
+        let table = self.existing(name)?;
+        for region in left.replicas.keys().filter(|region| **region != self.region()) {
+            table.submit_to_all(|_| Op::Leave(*region)).await?;
+        }
+        Ok(())
+    }
+
     /// How much of a joiner's snapshot is sent. Nobody else needs to know, so it is no setting.
     pub async fn set_progress(&self, name: &str, region: Region, percent: u8) -> Result<(), ApiError> {
         let noted = self.change(name, |document| {
@@ -291,6 +345,7 @@ fn apply(document: &mut TableDocument, here: Region, update: &ReplicaUpdate) {
             if let Some(replica) = region.and_then(|region| document.replicas.get_mut(&region)) {
                 replica.status = ReplicaStatus::Deleting;
                 replica.seen_to_by = Some(here);
+                replica.keeps_table = matches!(update, ReplicaUpdate::Disassociate { .. });
             }
         }
     }

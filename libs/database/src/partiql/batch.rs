@@ -19,7 +19,7 @@ use crate::region::Database;
 
 /// A statement matched with its table.
 enum Matched {
-    Read { read: StatementRead, consistent: bool },
+    Read { read: StatementRead, consistent: bool, fresh: bool },
     Write(StatementWrite),
 }
 
@@ -43,11 +43,11 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     fn matched(&self, parsed: Result<Parsed, ApiError>) -> Result<Matched, ApiError> {
-        let Parsed { statement, consistent, item_on_failure } = parsed?;
+        let Parsed { statement, consistent, fresh, item_on_failure } = parsed?;
         match statement {
             Statement::Select(select) => {
                 let read = self.statement_read(select)?.ok_or_else(not_by_key)?;
-                Ok(Matched::Read { read, consistent })
+                Ok(Matched::Read { read, consistent, fresh })
             }
             other => self.statement_write(other, item_on_failure).map(Matched::Write),
         }
@@ -94,10 +94,11 @@ impl<E: Engine + Documents> Database<E> {
         capacity: ReturnCapacity,
     ) -> Result<(Option<Item>, Option<Capacity>, Tokens), ApiError> {
         match matched {
-            Matched::Read { read, consistent } => {
+            Matched::Read { read, consistent, fresh } => {
                 let (table, key) = (read.table.clone(), read.key.clone());
-                let output =
-                    self.get_item(GetItem { table, key, projection: None, consistent, capacity }).await?;
+                let output = self
+                    .get_item(GetItem { table, key, projection: None, consistent, fresh, capacity })
+                    .await?;
                 Ok((output.item.map(|item| read.shown(item)), output.capacity, Tokens::default()))
             }
             Matched::Write(write) => {
@@ -134,15 +135,16 @@ impl Matched {
 struct Parsed {
     statement: Statement,
     consistent: bool,
+    fresh: bool,
     item_on_failure: bool,
 }
 
 fn parse(request: request::Statement) -> Result<Parsed, ApiError> {
-    let request::Statement { text, parameters, consistent, item_on_failure } = request;
+    let request::Statement { text, parameters, consistent, fresh, item_on_failure } = request;
     let statement = partiql::parse(&text, parameters).map_err(refused)?;
     match statement {
         Statement::Exists(_) => Err(ApiError::validation(EXISTS_ALONE)),
-        statement => Ok(Parsed { statement, consistent, item_on_failure }),
+        statement => Ok(Parsed { statement, consistent, fresh, item_on_failure }),
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) struct PageOfStatement {
     pub next_token: Option<String>,
     pub limit: Option<usize>,
     pub consistent: bool,
+    pub fresh: bool,
     pub capacity: ReturnCapacity,
 }
 
@@ -122,6 +123,7 @@ impl Reader<'_> {
             projection: self.projection.as_ref(),
             select: None,
             consistent: self.page.consistent,
+            fresh: self.page.fresh,
         })
     }
 

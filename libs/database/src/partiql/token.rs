@@ -73,6 +73,7 @@ mod tests {
             text: "SELECT".to_owned(),
             parameters: parameters.iter().map(|parameter| parameter.to_vec()).collect(),
             consistent: false,
+            fresh: false,
             item_on_failure: false,
         }
     }

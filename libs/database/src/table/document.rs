@@ -167,6 +167,9 @@ pub struct Replica {
     /// By index name.
     #[serde(default)]
     pub index_overrides: BTreeMap<String, ReadOverride>,
+    /// While it is being deleted: its table stays, as one of its own.
+    #[serde(default)]
+    pub keeps_table: bool,
     /// Of its snapshot, in percent, while it is created.
     #[serde(default)]
     pub progress: Option<u8>,
@@ -183,6 +186,7 @@ impl Replica {
             read_override: None,
             max_read_override: None,
             index_overrides: BTreeMap::new(),
+            keeps_table: false,
             progress: None,
         }
     }

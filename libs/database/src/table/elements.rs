@@ -109,7 +109,7 @@ fn values(document: &TableDocument) -> BTreeMap<String, Value> {
         values.insert(named(INDEX_CAPACITY, &index.name), bounds);
     }
     for (region, replica) in &document.replicas {
-        let member = json!([replica.status, replica.incarnation, replica.seen_to_by]);
+        let member = json!([replica.status, replica.incarnation, replica.seen_to_by, replica.keeps_table]);
         values.insert(named(REPLICA, region.as_str()), member);
         let overrides =
             json!([replica.class, replica.read_override, replica.max_read_override, replica.index_overrides]);
@@ -222,6 +222,7 @@ fn copy_replica(region: &str, from: &TableDocument, to: &mut TableDocument) {
             ours.status = theirs.status;
             ours.incarnation = theirs.incarnation;
             ours.seen_to_by = theirs.seen_to_by;
+            ours.keeps_table = theirs.keeps_table;
             ours.progress = theirs.progress;
         }
         None => _ = to.replicas.insert(region, theirs.clone()),

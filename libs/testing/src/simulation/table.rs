@@ -78,6 +78,7 @@ fn replica(index: usize) -> Replica {
         read_override: None,
         max_read_override: None,
         index_overrides: BTreeMap::new(),
+        keeps_table: false,
         progress: None,
     }
 }

@@ -5,6 +5,7 @@
 mod cluster;
 mod conflicts;
 mod eviction;
+mod large_join;
 mod repair;
 mod settings;
 mod verify;

@@ -17,7 +17,7 @@ use super::cluster::{Cluster, TABLE, region};
 
 impl Cluster {
     /// Compares the regions as an operator would who goes there, beside the links.
-    async fn verify(&self, here: usize, wait: Duration) -> Verified {
+    pub async fn verify(&self, here: usize, wait: Duration) -> Verified {
         let peer = |there: usize| {
             Arc::new(LocalPeer::new(region(here), self.databases[there].clone(), Chaos::default()))
         };

@@ -49,7 +49,7 @@ fn table_gets(table: TableRef, mut members: Members<'_>) -> Result<TableGets, Ap
         return Err(ApiError::validation("Provided list of item keys contains duplicates"));
     }
     let consistent = members.bool("ConsistentRead").unwrap_or(false);
-    Ok(TableGets { table, keys, projection, consistent, rest })
+    Ok(TableGets { table, keys, projection, consistent, fresh: false, rest })
 }
 
 /// All members but the keys, as JSON members, to be repeated in UnprocessedKeys.

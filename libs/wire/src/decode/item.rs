@@ -30,7 +30,14 @@ pub(crate) fn get(mut request: Members<'_>) -> Result<GetItem, ApiError> {
     let key = attributes(&mut request, "Key").item()?;
     let projection = projection(&mut request)?;
     let consistent = request.bool("ConsistentRead").unwrap_or(false);
-    Ok(GetItem { table: table(&request), key, projection, consistent, capacity: capacity(&request) })
+    Ok(GetItem {
+        table: table(&request),
+        key,
+        projection,
+        consistent,
+        fresh: false,
+        capacity: capacity(&request),
+    })
 }
 
 pub(crate) fn update(mut request: Members<'_>) -> Result<UpdateItem, ApiError> {

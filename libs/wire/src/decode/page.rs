@@ -54,6 +54,7 @@ pub(crate) fn query(mut request: Members<'_>) -> Result<Query, ApiError> {
         forward: request.bool("ScanIndexForward").unwrap_or(true),
         start,
         consistent: request.bool("ConsistentRead").unwrap_or(false),
+        fresh: false,
         capacity: capacity(&request),
     })
 }
@@ -85,6 +86,7 @@ pub(crate) fn scan(mut request: Members<'_>) -> Result<Scan, ApiError> {
         segment,
         start,
         consistent: request.bool("ConsistentRead").unwrap_or(false),
+        fresh: false,
         capacity: capacity(&request),
     })
 }

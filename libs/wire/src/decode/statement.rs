@@ -52,6 +52,7 @@ fn statement(members: &mut Members<'_>) -> Result<Statement, ApiError> {
         text: members.owned_text("Statement").unwrap_or_default(),
         parameters,
         consistent: members.bool("ConsistentRead").unwrap_or(false),
+        fresh: false,
         item_on_failure: item_on_failure(members),
     })
 }

@@ -123,6 +123,7 @@ pub(crate) fn name(code: Code) -> &'static str {
         Code::PolicyNotFound => "PolicyNotFoundException",
         Code::ProvisionedThroughputExceeded => "ProvisionedThroughputExceededException",
         Code::ReplicaAlreadyExists => "ReplicaAlreadyExistsException",
+        Code::IndexNotFound => "IndexNotFoundException",
         Code::ReplicaNotFound => "ReplicaNotFoundException",
         Code::ReplicatedWriteConflict => "ReplicatedWriteConflictException",
         Code::RequestLimitExceeded => "RequestLimitExceeded",

@@ -107,6 +107,7 @@ fn batches_repeat_what_they_did_not_do() {
             vec![CollectionMetrics { key: item(r#"{"a":{"S":"x"}}"#), size_gb: (0.0, 1.0) }],
         )],
         capacity: vec![],
+        tokens: tradewind_model::Tokens::default(),
     });
     assert_eq!(
         sent(&answer),
@@ -128,6 +129,7 @@ fn missing_items_of_transactions_and_errors_of_statements_have_their_places() {
             StatementOutput { table: None, result: Err(failed) },
         ],
         capacity: vec![],
+        tokens: tradewind_model::Tokens::default(),
     });
     assert_eq!(
         sent(&answer),

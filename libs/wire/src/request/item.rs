@@ -120,6 +120,8 @@ pub struct GetItem {
     pub key: Item,
     pub projection: Option<Projection>,
     pub consistent: bool,
+    /// Not from a standby, at the price of what `consistent` says: the reader knows of a write that it has to see.
+    pub fresh: bool,
     pub capacity: ReturnCapacity,
 }
 
@@ -138,6 +140,8 @@ pub struct Query {
     pub forward: bool,
     pub start: Option<Item>,
     pub consistent: bool,
+    /// Not from a standby, at the price of what `consistent` says: the reader knows of a write that it has to see.
+    pub fresh: bool,
     pub capacity: ReturnCapacity,
 }
 
@@ -160,6 +164,8 @@ pub struct Scan {
     pub segment: Option<Segment>,
     pub start: Option<Item>,
     pub consistent: bool,
+    /// Not from a standby, at the price of what `consistent` says: the reader knows of a write that it has to see.
+    pub fresh: bool,
     pub capacity: ReturnCapacity,
 }
 
@@ -175,6 +181,8 @@ pub struct TableGets {
     pub keys: Vec<Item>,
     pub projection: Option<Projection>,
     pub consistent: bool,
+    /// Not from a standby, at the price of what `consistent` says: the reader knows of a write that it has to see.
+    pub fresh: bool,
     /// This table's part of RequestItems without `Keys`, as JSON members: what UnprocessedKeys repeats.
     pub rest: String,
 }

@@ -9,6 +9,8 @@ pub struct Statement {
     /// Stored values, by position.
     pub parameters: Vec<Vec<u8>>,
     pub consistent: bool,
+    /// Not from a standby, at the price of what `consistent` says: the reader knows of a write that it has to see.
+    pub fresh: bool,
     /// ReturnValuesOnConditionCheckFailure = ALL_OLD.
     pub item_on_failure: bool,
 }
