@@ -146,7 +146,7 @@ impl<E: Engine + Documents> Database<E> {
 impl<E: Engine + Documents> Table<E> {
     /// A delete by TTL was answered.
     pub(crate) fn count_expired(&self, answer: &Answer) {
-        if let Answer::Written(Ok(Written { old: Some(_), new: None })) = answer {
+        if let Answer::Written(Ok(Written { old: Some(_), new: None, .. })) = answer {
             of_table(&self.shared().meters, &self.document(), |meters| meters.expired.inc());
         }
     }
