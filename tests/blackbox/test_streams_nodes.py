@@ -112,7 +112,7 @@ def table(dynamodb):
 
 @contextlib.contextmanager
 def mapped(functions, dynamodb, table, function, **more):
-    uuid = attach(functions, dynamodb, table, function, **more)
+    uuid = insistently(lambda: attach(functions, dynamodb, table, function, **more))
     try:
         yield uuid
     finally:
@@ -221,7 +221,7 @@ def test_a_request_without_a_valid_signature_is_refused_before_it_is_handed_on(c
 def test_a_killed_nodes_shards_go_on_within_ten_seconds_and_nothing_is_skipped(
     cluster, pair, dynamodb, functions, table, notes
 ):
-    function = create(functions, notes, RECORDING)
+    function = insistently(lambda: create(functions, notes, RECORDING))
     with mapped(functions, dynamodb, table, function, BatchSize=10):
         with Writing(dynamodb, table) as writing:
             eventually(lambda: len(nodes_of(notes)) == 2, within=30, saying="both nodes run shards")
@@ -239,7 +239,7 @@ def test_a_killed_nodes_shards_go_on_within_ten_seconds_and_nothing_is_skipped(
 def test_a_stopped_nodes_shards_are_handed_over_and_nothing_runs_twice(
     cluster, pair, dynamodb, functions, table, notes
 ):
-    function = create(functions, notes, RECORDING)
+    function = insistently(lambda: create(functions, notes, RECORDING))
     with mapped(functions, dynamodb, table, function, BatchSize=10):
         with Writing(dynamodb, table) as writing:
             eventually(lambda: len(nodes_of(notes)) == 2, within=30, saying="both nodes run shards")
@@ -252,7 +252,7 @@ def test_a_stopped_nodes_shards_are_handed_over_and_nothing_runs_twice(
 
 
 def test_a_frozen_nodes_late_checkpoint_is_refused(cluster, pair, dynamodb, functions, table, notes):
-    function = create(functions, notes, HOLDING, Timeout=120)
+    function = insistently(lambda: create(functions, notes, HOLDING, Timeout=120))
     with mapped(functions, dynamodb, table, function, BatchSize=1):
         put(dynamodb, table, "held")
         eventually(lambda: notes.keys() == ["held"], within=20, saying="one node runs it")
@@ -285,10 +285,13 @@ def node_endpoints(node):
     return {f"http://127.0.0.1:{int(line[1].split(':')[1], 16)}" for line in listening}
 
 
-def test_functions_write_back_while_a_storage_node_dies(cluster, pair, dynamodb, functions, table, notes):
-    back = make_table(dynamodb)
+def test_functions_write_back_while_a_storage_node_dies(cluster, pair):
+    # Of the node that lives.
+    dynamodb = cluster.endpoint(cluster.nodes[0]).client()
+    functions = cluster.endpoint(cluster.nodes[0]).client("lambda")
+    table, back = make_table(dynamodb), make_table(dynamodb)
     name = unique("back")
-    functions.create_function(
+    settings = dict(
         FunctionName=name,
         Runtime="python3.12",
         Role=ROLE,
@@ -297,15 +300,17 @@ def test_functions_write_back_while_a_storage_node_dies(cluster, pair, dynamodb,
         Code={"ZipFile": zipped(NOTING + "\n".join(line[4:] for line in WRITING_BACK.splitlines()))},
         Environment={"Variables": {"BACK": back}},
     )
+    insistently(lambda: functions.create_function(**settings))
     with mapped(functions, dynamodb, table, name, BatchSize=5):
         for nth in range(100):
-            put(dynamodb, table, f"k{nth}")
+            insistently(lambda nth=nth: put(dynamodb, table, f"k{nth}"))
             if nth == 50:
                 cluster.nodes[1].kill()
-                dynamodb = cluster.endpoint(cluster.nodes[0]).client()
-                functions = cluster.endpoint(cluster.nodes[0]).client("lambda")
         wanted = {f"back-k{nth}" for nth in range(100)}
         keys = lambda: {item["p"]["S"] for item in dynamodb.scan(TableName=back)["Items"]}
-        eventually(lambda: keys() == wanted, within=60, saying="everything was written back")
-    cluster.nodes[1].start()
+        try:
+            eventually(lambda: keys() == wanted, within=60, saying="everything was written back")
+        finally:
+            cluster.nodes[1].start()
+    drop(dynamodb, table)
     drop(dynamodb, back)
