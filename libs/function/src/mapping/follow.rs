@@ -79,7 +79,7 @@ pub async fn follow<D: Documents, I: Invoker, S: ShardSource>(
 /// Removes a mapping of which nothing runs here any more, once nothing runs elsewhere. One node does it for all.
 async fn bury<D: Documents, I, S>(inner: &Inner<D, I, S>, uuid: &str) -> Infallible {
     loop {
-        if inner.settings.seats.is_mine(uuid, "") {
+        if inner.settings.seats.speaks_for(uuid) {
             let buried = match runs_elsewhere(inner, uuid).await {
                 Ok(true) => Ok(()),
                 Ok(false) => {
@@ -128,7 +128,7 @@ async fn report<D: Documents, I, S>(inner: &Inner<D, I, S>, mapping: &Mapping, m
     loop {
         let last_processing_result = metrics.result();
         let status = MappingStatus { generation: mapping.generation, last_processing_result };
-        if inner.settings.seats.is_mine(&mapping.uuid, "")
+        if inner.settings.seats.speaks_for(&mapping.uuid)
             && written.as_ref() != Some(&status)
             && (mapping.enabled || matches!(runs_elsewhere(inner, &mapping.uuid).await, Ok(false)))
             && inner.catalogue.set_mapping_status(&mapping.uuid, &status).await.is_ok()
@@ -200,12 +200,13 @@ impl<D: Documents, I: Invoker, S: ShardSource> Shards<D, I, S> {
             listed.retain(|shard| replay.until.contains_key(&shard.shard_id));
         }
         let ids: HashSet<_> = listed.iter().map(|shard| shard.shard_id.as_str()).collect();
+        let mine = self.shared.seats.mine(&mapping.uuid, ids.iter().copied());
         let mut again = RELIST;
         for shard in &listed {
             if self.finished.contains(&shard.shard_id) {
                 continue;
             }
-            let is_mine = self.shared.seats.is_mine(&self.shared.mapping.uuid, &shard.shard_id);
+            let is_mine = mine.contains(shard.shard_id.as_str());
             match self.running.get(&shard.shard_id) {
                 Some(hand_over) if !is_mine => hand_over.cancel(),
                 Some(_) => {}
