@@ -87,11 +87,6 @@ class Proxy:
                 end.close()
 
 
-# Whose database does not answer within two seconds of its start ends, and is started again by whatever supervises it: here
-# a dozen processes start at once on one PostgreSQL.
-NO_POSTGRES = "PostgreSQL cannot be reached: timeout waiting for server"
-
-
 @dataclass
 class Place:
     """Where the processes of one region listen; 0 takes a free port."""
@@ -130,9 +125,7 @@ class Process:
 
     def _ready(self):
         if self.process.poll() is not None:
-            if not self.output().rstrip().endswith(NO_POSTGRES):
-                raise RuntimeError(f"{self.name} ended with {self.process.returncode}; its last words:\n{self.output()}")
-            self.launch()
+            raise RuntimeError(f"{self.name} ended with {self.process.returncode}; its last words:\n{self.output()}")
         with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
             return json.loads(self.ready_file.read_text())
 

@@ -192,6 +192,21 @@ def test_postgres_stopped_as_in_a_crash_comes_back_and_nothing_is_lost(cluster, 
     check(ledger, cluster)
 
 
+def test_a_node_that_starts_waits_for_a_database_that_starts_with_it(cluster, table):
+    node = cluster.nodes[0]
+    assert node.stop() == 0
+    cluster.postgres.stop()
+    already = len(node.output())
+    try:
+        node.launch()
+        eventually(lambda: "waiting for PostgreSQL" in node.output()[already:], within=10, saying="it says what it waits for")
+    finally:
+        cluster.postgres.start()
+    node.ready = eventually(node._read_ready_file, within=30, saying="it has started")
+    eventually(node.is_ready, within=30, saying="it is ready")
+    clients_of(node)[0].put_item(TableName=table, Item={"p": S("waited-put-1"), "n": N(1)})
+
+
 def test_requests_wait_for_a_database_that_is_away_and_then_get_a_retryable_answer(cluster, table):
     client = clients_of(cluster.nodes[0])[0]
     cluster.postgres.stop(signal.SIGQUIT)
@@ -405,7 +420,7 @@ REFUSED = {
     "a peer without TLS": (["--peer", "eu-west-1=http://a:1"], "--peer"),
     "an account": (["--account-id", "1"], "--account-id"),
     "a name with a space": (["--name", "a b"], "--name"),
-    "a database that is not there": ([], "--postgres"),
+    "a database that is not there, also after ten seconds": ([], "--postgres"),
 }
 
 

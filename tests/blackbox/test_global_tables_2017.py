@@ -3,8 +3,12 @@
 Its replicas are tables that exist already, and are empty. A replica that is taken out keeps its data, as a table of its own.
 """
 
-import pytest
+import threading
 
+import pytest
+from botocore.exceptions import ClientError
+
+import server
 from endpoints import REGION, SECOND_REGION, THIRD_REGION
 from lifecycle import drop, wait_until_active
 from rejections import invalid, rejected
@@ -149,6 +153,48 @@ def test_replicas_have_to_be_empty_and_alike(clients, make):
         with invalid(has=cause):
             clients[REGION].create_global_table(GlobalTableName=name, ReplicationGroup=group(REGION, SECOND_REGION))
         wait_until_active(clients[SECOND_REGION], name)
+
+
+def test_a_write_that_meets_the_end_of_an_empty_table_is_not_lost(endpoint, clients, make):
+    """The region that gives way looks whether its table is empty. What it acknowledges after that is kept as a conflict."""
+    source, other = clients[REGION], clients[SECOND_REGION]
+    made = 0
+    for trial in range(60):
+        name = make(REGION, SECOND_REGION)
+        acknowledged, over = [], threading.Event()
+
+        def write(name=name, acknowledged=acknowledged, over=over, delay=trial % 20 / 1000):
+            # At another moment of the operation in each trial.
+            over.wait(delay)
+            while not over.is_set():
+                pk = f"written-{len(acknowledged)}"
+                try:
+                    put(other, name, pk)
+                    acknowledged.append(pk)
+                except ClientError:
+                    pass
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            source.create_global_table(GlobalTableName=name, ReplicationGroup=group(REGION, SECOND_REGION))
+        except ClientError as error:
+            assert "not empty" in error.response["Error"]["Message"]
+            continue
+        finally:
+            over.set()
+            writer.join()
+        made += 1
+        until_active(clients, name, REGION, SECOND_REGION)
+        for pk in acknowledged:
+            eventually(lambda pk=pk: has(other, name, pk) or pk in conflicts(endpoint, name), within=10, saying=f"{pk} is found")
+    assert made, "no trial met it"
+
+
+def conflicts(endpoint, name):
+    ended = server.run("conflicts", "list", name, "--json", "--endpoint", endpoint.url, "--region", SECOND_REGION)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 def test_the_region_of_the_request_is_one_of_them(clients, make):

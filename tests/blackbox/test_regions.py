@@ -5,6 +5,7 @@ the end all regions have to be equal, and every acknowledged write has to be in 
 in a conflict log.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -53,10 +54,12 @@ def regions(services):
         try:
             regions.start()
             yield regions
-        except BaseException:
-            print(regions.output())
-            raise
         finally:
+            # Shown where a test has failed.
+            print(regions.output())
+            with contextlib.suppress(AssertionError, OSError):
+                for region in regions.by_name.values():
+                    print(region.name, json.dumps(ask(region, "replication")))
             regions.close()
 
 
@@ -238,8 +241,11 @@ def test_replicators_share_the_links_and_take_over_a_dead_ones(regions):
 
     everything = {(name, nth) for name in NAMES[1:] for nth in range(partitions)}
     eventually(lambda: running() == everything, within=60, saying="every link runs")
-    shares = [share["links"] for share in ask(region, "replication")["replicators"]]
-    assert sorted(shares) == [partitions, partitions], "two replicators have half of the links each"
+
+    def shares():
+        return sorted(share["links"] for share in ask(region, "replication")["replicators"])
+
+    eventually(lambda: shares() == [partitions] * 2, within=60, saying="two replicators have half of the links each")
     client = region.client()
     region.replicators[0].kill()
     killed = time.monotonic()

@@ -82,6 +82,8 @@ def pair(cluster):
     eventually(lambda: all(node.is_ready() for node in nodes), within=30, saying="both have their lease")
     yield nodes
     for node in nodes:
+        # Shown where a test has failed.
+        print(node.name, node.output()[-5000:], sep="\n")
         if node.process.poll() is None:
             node.signal(signal.SIGCONT)
             node.kill()
@@ -236,7 +238,6 @@ def test_a_killed_nodes_shards_go_on_within_ten_seconds_and_nothing_is_skipped(
     print(f"a killed node's shards went on after {took:.1f} s; {writing.written} changes, {len(seen(notes))} events")
 
 
-@pytest.mark.xfail(strict=False, reason="known defect: on a busy machine a planned end repeats a few records now and then")
 def test_a_stopped_nodes_shards_are_handed_over_and_nothing_runs_twice(
     cluster, pair, dynamodb, functions, table, notes
 ):

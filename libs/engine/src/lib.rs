@@ -8,6 +8,7 @@ pub mod faults;
 pub mod fjall;
 mod members;
 pub mod memory;
+mod share;
 pub mod suite;
 
 use std::future::Future;
@@ -19,6 +20,7 @@ use tradewind_model::{Epoch, Incarnation, PartitionId, Sequence};
 
 pub use bounds::{assert_document, assert_well_formed};
 pub use members::{Member, Members, MembersError};
+pub use share::share_out;
 
 /// Unix milliseconds, which the engine only compares with those it got before: it decides in which piece of the log a
 /// change is kept, so that [`Engine::trim`] can drop whole pieces. It may go back; the log's order does not.

@@ -36,4 +36,4 @@ mod machine_tests;
 mod runner_tests;
 
 pub use runner::{Mappings, RunnerSettings};
-pub use seats::Seats;
+pub use seats::{Roll, Seats};

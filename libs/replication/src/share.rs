@@ -1,11 +1,8 @@
-//! How several replicators of a region share its links: each computes alike which are whose, from who is alive.
-//!
-//! Shares differ by one link at most, and few links move when a replicator comes or goes: each link goes to the replicator
-//! that ranks it highest by a hash (Thaler and Ravishankar, 1998) and has room. Two that believe differently for a while
-//! both push; a destination takes every batch once.
+//! How several replicators of a region share its links: each computes alike which are whose, from who is alive
+//! ([`share_out`]). Two that believe differently for a while both push; a destination takes every batch once.
 
 use tokio::sync::watch;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use tradewind_engine::share_out;
 
 /// Who is alive, as this replicator believes.
 pub struct Share(watch::Sender<Believed>);
@@ -57,32 +54,13 @@ impl Share {
         match &*self.0.borrow() {
             Believed::Alone => links,
             Believed::Among { me, living } => {
-                let owners = owners(&links, living);
-                let kept = links.into_iter().zip(owners).filter(|(_, owner)| owner == me);
+                let here = living.iter().position(|name| name == me);
+                let shared = share_out(living, &links);
+                let kept = links.into_iter().zip(shared).filter(|(_, at)| here.is_some() && *at == here);
                 kept.map(|(link, _)| link).collect()
             }
         }
     }
-}
-
-/// Whose each link is; empty names where nobody lives.
-fn owners(links: &[impl AsRef<[u8]>], living: &[String]) -> Vec<String> {
-    let room = links.len().div_ceil(living.len().max(1));
-    let seeds: Vec<_> = living.iter().map(|name| xxh3_64(name.as_bytes())).collect();
-    let mut loads = vec![0; living.len()];
-    let mut owners = vec![String::new(); links.len()];
-    let mut order: Vec<_> = (0..links.len()).collect();
-    order.sort_by(|a, b| links[*a].as_ref().cmp(links[*b].as_ref()));
-    for link in order {
-        let free = (0..living.len()).filter(|nth| loads[*nth] < room);
-        let best =
-            free.max_by_key(|nth| (xxh3_64_with_seed(links[link].as_ref(), seeds[*nth]), &living[*nth]));
-        if let Some(best) = best {
-            loads[best] += 1;
-            owners[link].clone_from(&living[best]);
-        }
-    }
-    owners
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tradewind_engine::{Member, Members, MembersError};
-use tradewind_function::mapping::Seats;
+use tradewind_function::mapping::{Roll, Seats};
 
 const RENEW: Duration = Duration::from_secs(2);
 const LEASE: Duration = Duration::from_secs(6);
@@ -20,6 +20,14 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Another name in the checkpoints for each life of a process: what a former life held is a dead node's.
 pub fn name(member: &Member) -> String {
     format!("{}/{}", member.name, member.id)
+}
+
+/// Who is alive, asked now.
+pub fn roll<M: Members>(members: Arc<M>, group: &'static str) -> impl Fn() -> Roll + Send + Sync + 'static {
+    move || {
+        let members = members.clone();
+        Box::pin(async move { Some(members.members(group).await.ok()?.iter().map(name).collect()) })
+    }
 }
 
 pub struct Keeping<M> {

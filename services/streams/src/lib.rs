@@ -157,8 +157,8 @@ impl<E: Engine + Documents + Members> Node<E> {
         address: &str,
     ) -> anyhow::Result<Node<E>> {
         let member = Member { name: name.to_owned(), id: Uuid::new_v4(), address: address.to_owned() };
-        let seats = Seats::of(lease::name(&member));
         let engine = database.engine().clone();
+        let seats = Seats::of(lease::name(&member), lease::roll(engine.clone(), group));
         let source = Shards::remote(database.clone());
         let streams = Arc::new(Streams::assemble(database, settings, source, seats.clone(), true)?);
         Ok(Node { streams, member, group, seats, engine })

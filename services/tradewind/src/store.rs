@@ -1,14 +1,20 @@
 //! A region's PostgreSQL, as its services open it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tradewind_engine_postgres::{Settings, Several};
+use tokio::time::Instant;
+use tradewind_engine_postgres::{OpenError, Settings, Several};
 use tradewind_model::Clock;
 
 use crate::arguments::storage::Database;
 
 pub type Store = Several;
+
+/// A PostgreSQL that starts at the same time, or is busy, is waited for so long.
+const WAIT: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Opens the region's store, whose schemas are brought up to date first. `name` is what PostgreSQL's own views call this
 /// process.
@@ -32,10 +38,26 @@ pub async fn open_with(
         settings.name = name.to_owned();
         settings
     };
-    let primaries = database.postgres.iter().map(settings).collect();
+    let primaries: Vec<_> = database.postgres.iter().map(settings).collect();
     let standbys: Vec<_> = standbys.iter().map(settings).collect();
-    let store = Several::open(primaries, Arc::new(move || clock.now_ms())).await.context("--postgres")?;
+    let store = open_in_time(&primaries, clock).await.context("--postgres")?;
     store.with_standbys(&standbys).context("--postgres-replica")
+}
+
+async fn open_in_time(primaries: &[Settings], clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
+    let (began, mut is_said) = (Instant::now(), false);
+    loop {
+        let clock = clock.clone();
+        match Several::open(primaries.to_vec(), Arc::new(move || clock.now_ms())).await {
+            Err(OpenError::Unreachable(reason)) if began.elapsed() < WAIT => {
+                if !std::mem::replace(&mut is_said, true) {
+                    tracing::warn!(reason, "--postgres: waiting for PostgreSQL");
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// Said without the text itself, which may hold a password.

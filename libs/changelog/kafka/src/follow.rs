@@ -71,13 +71,16 @@ impl Follower {
         Ok(asked.await.map_err(|error| FetchError::Unavailable(error.to_string()))??)
     }
 
-    /// Follows the partition from its last record on; where it has none, what was `published` before is where it ends.
+    /// Follows the partition from its last record on; where it has none, what was `published` before is where it ends. One
+    /// caller at a time for each partition, who may give up at any moment.
     pub async fn follow(
         &self,
         partition: PartitionId,
         at: At,
         published: Sequence,
     ) -> Result<Arc<Followed>, FetchError> {
+        // Of a caller that was dropped while it waited, or failed: the client refuses to be given a partition twice.
+        self.leave(&at);
         let (first, next) = self.offsets(&at).await?;
         let (settled, mut ready) = watch::channel(false);
         let followed = Arc::new(Followed { partition, at, ring: Mutex::default(), settled });

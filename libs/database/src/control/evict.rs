@@ -7,6 +7,7 @@
 //!    tell, goes to the conflict log as `evicted`, never into the table: the others went on without it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tradewind_engine::{Documents, Engine, Space};
@@ -20,6 +21,7 @@ use crate::partition::arrival::SnapshotRow;
 use crate::partition::group::Op;
 use crate::partition::owner::explain;
 use crate::region::Database;
+use crate::table::Table;
 use crate::table::document::{Replica, ReplicaStatus, TableDocument};
 use crate::table::elements::copy_overrides_of;
 use crate::table::global::{Former, Level};
@@ -127,14 +129,22 @@ impl<E: Engine + Documents> Database<E> {
             table = theirs.name, region = %self.region(),
             "this region was evicted while it was away; the table is seeded again, and what only it had is kept as conflicts"
         );
-        let aside = Aside {
-            document: (*document).clone(),
-            former: theirs.global.former.clone(),
-            at_ms: self.shared.clock.now_ms(),
-        };
+        self.put_aside(&table, theirs.global.former.clone()).await
+    }
+
+    /// Takes a table out of service. Its rows stay until a replica of its name has joined and what only they say, by the
+    /// levels of `former`, is kept as conflicts there. For a caller that holds the control lock.
+    pub(super) async fn put_aside(
+        &self,
+        table: &Arc<Table<E>>,
+        former: BTreeMap<Region, Former>,
+    ) -> Result<(), ApiError> {
+        let document = (*table.document()).clone();
+        let name = document.incarnation.to_string();
+        let aside = Aside { document, former, at_ms: self.shared.clock.now_ms() };
         let body = serde_json::to_vec(&aside).expect("plain data");
-        self.put(ASIDE, &document.incarnation.to_string(), &body).await?;
-        self.drop_table(&table).await
+        self.put(ASIDE, &name, &body).await?;
+        self.drop_table(table).await
     }
 
     /// What is set aside here.

@@ -2,9 +2,10 @@
 //! table with replicas is a global table in either version's words.
 //!
 //! In 2017 a replica is a table that is there already, and empty. Here a replica is always made by the region that adds it:
-//! the empty table is looked at and dropped, and the replica takes its place, with what the others' settings say.
+//! the empty table is looked at and set aside, and the replica takes its place, with what the others' settings say. What was
+//! written between the look and the end is in the conflict log of the replica.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,7 @@ use crate::partition::owner::explain;
 use crate::question::{Question, Reply};
 use crate::region::Database;
 use crate::table::document::{self, Index, Replica, TableDocument};
+use crate::table::global::Former;
 
 /// Names in one page.
 const PAGE: usize = 100;
@@ -203,7 +205,9 @@ impl<E: Engine + Documents> Database<E> {
         let document = table.document();
         let vacancy = self.own_vacancy(&document, source).await?;
         if vacancy == Vacancy::Vacant && now {
-            self.drop_table(&table).await?;
+            // A write that comes after the look: nobody else has it.
+            let former = Former { replica: Replica::new(None), generation: 0, levels: Vec::new() };
+            self.put_aside(&table, BTreeMap::from([(self.region(), former)])).await?;
         }
         Ok(vacancy)
     }

@@ -88,12 +88,23 @@ async fn partitions_are_spread_evenly_and_every_node_takes_every_request() {
         let read = number(&region.stores[(at as usize + 1) % 3], &format!("item-{at}")).await;
         assert_eq!(read, Some(at as i64));
     }
+    // Each partition's seat is drawn by a hash of its table's random id; with four tables a share outside of these bounds is
+    // five deviations away from a third.
+    for name in ["more", "still-more", "most"] {
+        create(&region.stores[0], name, 64, false).await.unwrap();
+    }
+    let sits = |store: &Store| {
+        ["orders", "more", "still-more", "most"]
+            .iter()
+            .map(|name| store.table(name).unwrap())
+            .map(|table| (0..64).filter(|position| table.sits_here(*position)).count())
+            .sum::<usize>()
+    };
+    let seats: Vec<_> = region.stores.iter().map(sits).collect();
+    assert_eq!(seats.iter().sum::<usize>(), 256);
+    assert!(seats.iter().all(|count| (48..=128).contains(count)), "{seats:?}");
     let owned = |store: &Store| store.owned().len();
-    let counts: Vec<_> = region.stores.iter().map(owned).collect();
-    assert_eq!(counts.iter().sum::<usize>(), 64);
-    // Each partition's seat is drawn by a hash of the table's random id: 21.3 on average, give or take 3.8. Six times as much
-    // is not chance.
-    assert!(counts.iter().all(|count| (1..=44).contains(count)), "{counts:?}");
+    assert!(region.stores.iter().map(owned).sum::<usize>() >= 64);
     for store in &region.stores {
         let table = store.table("orders").unwrap();
         let running = (0..64).filter(|position| table.running(*position).is_some());

@@ -15,8 +15,12 @@ pub enum OpenError {
     BadUrl(String),
     #[error("no certificates: {0}")]
     BadCertificates(String),
+    /// It may be reached in a moment: it is starting, or has enough connections.
     #[error("PostgreSQL cannot be reached: {0}")]
     Unreachable(String),
+    /// A password, say, or a database that does not exist.
+    #[error("PostgreSQL refuses: {0}")]
+    Refused(String),
     #[error("PostgreSQL's setting {name} is {value}: {needed}")]
     Setting { name: &'static str, value: String, needed: &'static str },
     #[error(
@@ -33,7 +37,13 @@ pub enum OpenError {
 
 impl From<tokio_postgres::Error> for OpenError {
     fn from(error: tokio_postgres::Error) -> OpenError {
-        OpenError::Unreachable(reason(&error))
+        // Classes 08 (connection), 53 (resources) and 57 (an operator's doing) of PostgreSQL's error codes.
+        let passes =
+            |db: &DbError| ["08", "53", "57"].iter().any(|class| db.code().code().starts_with(class));
+        match error.as_db_error() {
+            Some(db) if !passes(db) => OpenError::Refused(reason(&error)),
+            _ => OpenError::Unreachable(reason(&error)),
+        }
     }
 }
 

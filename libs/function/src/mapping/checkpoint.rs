@@ -100,14 +100,20 @@ impl<D: Documents> Checkpoints<D> {
         }
     }
 
-    /// Takes a shard over unless an owner holds it for whom `is_live` is true: that one is on its way to let go.
+    /// Who holds a shard; empty: nobody.
+    pub async fn owner(&self, mapping: &str, shard_id: &str) -> Result<String, SaveError> {
+        let found = self.documents.get(CHECKPOINTS, &format!("{mapping}/{shard_id}")).await?;
+        Ok(found.map(|found| decode(&found)).transpose()?.map_or_else(String::new, |row| row.owner))
+    }
+
+    /// Takes a shard over from `former`, who is dead, or nobody (empty). `None`: somebody else holds it by now.
     pub async fn claim(
         &self,
         mapping: &str,
         shard_id: &str,
         owner: &str,
+        former: &str,
         start: Position,
-        is_live: impl Fn(&str) -> bool,
     ) -> Result<Option<Lease>, SaveError> {
         let name = format!("{mapping}/{shard_id}");
         let found = self.documents.get(CHECKPOINTS, &name).await?;
@@ -115,12 +121,11 @@ impl<D: Documents> Checkpoints<D> {
             Some(found) => decode(found)?,
             None => Row { owner: String::new(), epoch: 0, position: start, finished: false },
         };
-        if row.owner != owner && !row.owner.is_empty() && is_live(&row.owner) {
+        if row.owner != former {
             return Ok(None);
         }
         let row = Row { owner: owner.to_owned(), epoch: row.epoch + 1, ..row };
         let revision = self.write(&name, found.map(|found| found.revision), &row).await?;
-        // Somebody else was faster: look again later.
         Ok(revision.map(|revision| Lease { name, row, revision }))
     }
 
@@ -249,18 +254,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_living_owner_is_waited_for_until_it_lets_go_and_a_dead_one_is_not() {
+    async fn a_shard_is_taken_from_nobody_or_from_whom_the_taker_means() {
         let checkpoints = Checkpoints::new(Arc::new(MemoryDocuments::default()));
         let claim =
-            |owner: &'static str, live: bool| checkpoints.claim("m", "s", owner, at(0), move |_| live);
-        let mut one = claim("one", true).await.unwrap().expect("nobody has it");
-        assert!(claim("two", true).await.unwrap().is_none());
+            |owner: &'static str, former: &'static str| checkpoints.claim("m", "s", owner, former, at(0));
+        assert_eq!(checkpoints.owner("m", "s").await.unwrap(), "");
+        let mut one = claim("one", "").await.unwrap().expect("nobody has it");
+        assert_eq!(checkpoints.owner("m", "s").await.unwrap(), "one");
+        assert!(claim("two", "").await.unwrap().is_none());
         checkpoints.save(&mut one, at(5), false).await.unwrap();
         checkpoints.release(one).await.unwrap();
         checkpoints.disown("m", "s", "one").await.unwrap();
-        let two = claim("two", true).await.unwrap().expect("it was let go");
+        let two = claim("two", "").await.unwrap().expect("it was let go");
         assert_eq!((two.position(), two.epoch()), (&at(5), 2));
-        let mut three = claim("three", false).await.unwrap().expect("its owner is dead");
+        assert!(claim("three", "one").await.unwrap().is_none(), "two holds it");
+        let mut three = claim("three", "two").await.unwrap().expect("its owner is dead");
         assert!(matches!(checkpoints.release(two).await, Err(SaveError::Fenced)));
         checkpoints.save(&mut three, at(6), false).await.unwrap();
     }

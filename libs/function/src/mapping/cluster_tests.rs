@@ -2,6 +2,7 @@
 //! whatever happens, every record reaches the function, in order per key.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -127,7 +128,15 @@ struct Node {
     task: JoinHandle<()>,
 }
 
+/// Who is alive, and how often that was asked.
+#[derive(Default)]
+struct Living {
+    names: Mutex<Vec<String>>,
+    asked: AtomicUsize,
+}
+
 struct Cluster {
+    living: Arc<Living>,
     documents: Arc<MemoryDocuments>,
     stream: Arc<MemoryStream>,
     done: Arc<Done>,
@@ -140,6 +149,7 @@ struct Cluster {
 impl Cluster {
     fn new(shards: &[(&str, Option<&str>)], trouble: bool, seed: u64) -> Cluster {
         Cluster {
+            living: Arc::default(),
             documents: Arc::default(),
             stream: Arc::new(MemoryStream::with_shards(shards)),
             done: Arc::default(),
@@ -155,8 +165,19 @@ impl Cluster {
     }
 
     fn start(&mut self) {
+        self.launch();
+        self.renew();
+    }
+
+    /// A node that knows of nobody, itself included.
+    fn launch(&mut self) {
         self.started += 1;
-        let seats = Seats::of(format!("node-{}", self.started));
+        let living = self.living.clone();
+        let seats = Seats::of(format!("node-{}", self.started), move || {
+            living.asked.fetch_add(1, Ordering::Relaxed);
+            let names = living.names.lock().unwrap().clone();
+            Box::pin(async { Some(names) })
+        });
         let catalogue = Arc::new(Catalogue::new(self.documents.clone()));
         let invoker = Moody {
             done: self.done.clone(),
@@ -185,12 +206,12 @@ impl Cluster {
             async move { mappings.run(stop).await }
         });
         self.nodes.push(Node { seats, stop, task });
-        self.renew();
     }
 
     /// Everybody learns who is alive.
     fn renew(&self) {
         let live: Vec<_> = self.nodes.iter().map(|node| node.seats.me().to_owned()).collect();
+        self.living.names.lock().unwrap().clone_from(&live);
         for node in &self.nodes {
             node.seats.renew(live.clone(), Instant::now() + LONG);
         }
@@ -235,6 +256,30 @@ impl Cluster {
         let positions = Checkpoints::new(self.documents.clone()).positions(uuid).await.unwrap();
         positions.into_iter().map(|(shard, standing)| (shard, standing.owner)).collect()
     }
+}
+
+/// A renewal is seconds old when the next one comes; who came in between is alive for all that.
+#[tokio::test]
+async fn an_owner_that_is_not_known_yet_is_not_taken_for_dead() {
+    let mut cluster = Cluster::new(&[("shard-0", None), ("shard-1", None)], false, 11);
+    let mapping = mapping("m", STREAM_ARN);
+    cluster.map(&mapping).await;
+    cluster.start();
+    cluster.stream.append("shard-0", 1, "INSERT", now_ms());
+    cluster.stream.append("shard-1", 2, "INSERT", now_ms());
+    cluster.everything_is_done(2, "before").await;
+    cluster.launch();
+    let stranger = &cluster.nodes[1].seats;
+    stranger.renew(vec![stranger.me().to_owned()], Instant::now() + LONG);
+    let asked = || cluster.living.asked.load(Ordering::Relaxed);
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while asked() < 4 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.expect("it asks before it takes a shard, and again");
+    let owners = cluster.owners(&mapping.uuid).await;
+    assert!(owners.values().all(|owner| owner == "node-1"), "{owners:?}");
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ async fn runs_elsewhere<D: Documents, I, S>(inner: &Inner<D, I, S>, uuid: &str) 
         if standing.owner == seats.me() {
             checkpoints.disown(uuid, &shard_id, seats.me()).await?;
         } else {
-            elsewhere |= seats.is_live(&standing.owner);
+            elsewhere |= !standing.owner.is_empty() && seats.may_live(&standing.owner).await;
         }
     }
     Ok(elsewhere)
@@ -271,8 +271,12 @@ impl<D: Documents, I: Invoker, S: ShardSource> Shards<D, I, S> {
         let Shared { mapping, checkpoints, seats, .. } = &*self.shared;
         let after = mapping.start_after.get(&shard.shard_id).copied().unwrap_or_default();
         let start = Position { sequence: after, window: None };
-        let is_live = |node: &str| seats.is_live(node);
-        let claimed = checkpoints.claim(&mapping.uuid, &shard.shard_id, seats.me(), start, is_live).await;
+        let (uuid, shard_id, me) = (&mapping.uuid, &shard.shard_id, seats.me());
+        let owner = checkpoints.owner(uuid, shard_id).await.map_err(|error| error.to_string())?;
+        if !owner.is_empty() && owner != me && seats.may_live(&owner).await {
+            return Ok(false);
+        }
+        let claimed = checkpoints.claim(uuid, shard_id, me, &owner, start).await;
         let Some(lease) = claimed.map_err(|error| error.to_string())? else { return Ok(false) };
         if !self.is_still_wanted(lease.clone()).await? {
             return Ok(false);

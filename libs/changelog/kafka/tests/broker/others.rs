@@ -268,6 +268,22 @@ async fn readers_that_are_behind_begin_where_they_should() {
     assert_eq!(b, (10_001..=LAST).collect::<Vec<_>>());
 }
 
+/// A link that waits is woken in the middle of whatever it does, and reads on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_gives_up_early_hinders_no_later_one() {
+    let mut region = region();
+    let last = region.commit(partition(0), puts(1..=3)).await;
+    region.shown(partition(0), last).await;
+    let log = fresh(&region);
+    let mut given_up = 0;
+    for patience_ms in 0..40 {
+        let read = log.read(partition(0), Sequence(2), 10, usize::MAX);
+        given_up += u32::from(tokio::time::timeout(Duration::from_millis(patience_ms), read).await.is_err());
+    }
+    assert!(given_up > 0, "nobody gave up");
+    assert_eq!(sequences(&log, 2).await, [3]);
+}
+
 /// 400 KB that JSON escapes, in both images: five megabytes of text.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_largest_items_pass() {
