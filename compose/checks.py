@@ -1,85 +1,38 @@
 #!/usr/bin/env python3
-"""What compose/check asks the regions: plain HTTP with signatures, nothing beside Python's own library.
+"""What the scripts beside this ask of the regions' data.
 
-    create | load COUNT [REGION…] | equal | unequal | trace | queries
+    create | load FILE [--strict] [REGION…] | equal | contest REGION REGION… | unequal
+    add REGION | remove REGION | works | refused
 
-The writes that were acknowledged are kept in a file beside the system's temporary files, so that every step checks those of
-the steps before it, too."""
+A load goes on for as long as FILE is there; with `--strict` no request of it may fail. What was acknowledged is kept in a file
+among the system's temporary files, so that every step checks the writes of all steps before it, too."""
 
-import concurrent.futures
-import datetime
-import glob
-import hashlib
-import hmac
 import json
-import os
 import pathlib
-import random
 import secrets
 import sys
 import tempfile
+import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 
-PORTS = {"us-east-1": 8101, "eu-west-1": 8102, "ap-southeast-1": 8103}
+from ask import PORTS, Refused, call, eventually
+
 TABLE = "check"
 KEPT = pathlib.Path(tempfile.gettempdir()) / "tradewind-check.json"
-HERE = pathlib.Path(__file__).parent
+# Written in several regions at once: who wins is the regions' affair, but they must agree.
+CONTESTED = "contested"
+WRITERS = 3
+KEYS = 20
+# A client gives up after this; longer than any fail-over takes.
+PATIENCE_SECONDS = 120
 
 
-class Refused(Exception):
-    pass
+def kept():
+    return json.loads(KEPT.read_text()) if KEPT.exists() else {}
 
 
-def sign(region, body, headers):
-    now = datetime.datetime.now(datetime.timezone.utc)
-    stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
-    headers = {**headers, "host": f"localhost:{PORTS[region]}", "x-amz-date": stamp}
-    names = ";".join(sorted(headers))
-    canonical = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-    digest = hashlib.sha256(body).hexdigest()
-    request = f"POST\n/\n\n{canonical}\n{names}\n{digest}"
-    scope = f"{day}/{region}/dynamodb/aws4_request"
-    to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    key = ("AWS4" + os.environ["AWS_SECRET_ACCESS_KEY"]).encode()
-    for part in (*scope.split("/"),):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    signature = hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
-    identity = f"{os.environ['AWS_ACCESS_KEY_ID']}/{scope}"
-    headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={identity}, SignedHeaders={names}, Signature={signature}"
-    return headers
-
-
-def call(region, operation, body, more=None):
-    body = json.dumps(body).encode()
-    headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"DynamoDB_20120810.{operation}"}
-    headers = sign(region, body, headers) | (more or {})
-    request = urllib.request.Request(f"http://localhost:{PORTS[region]}/", body, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        raise Refused(f"{operation} in {region}: {error.code} {error.read()[:300]}") from error
-
-
-def get(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return json.load(answer)
-
-
-def eventually(probe, within, saying):
-    end, last = time.monotonic() + within, None
-    while time.monotonic() < end:
-        try:
-            found = probe()
-            if found:
-                return found
-        except (OSError, Refused) as error:
-            last = error
-        time.sleep(0.5)
-    sys.exit(f"not within {within} s: {saying}; last: {last}")
+def keep(written):
+    KEPT.write_text(json.dumps(kept() | written))
 
 
 def create():
@@ -97,40 +50,102 @@ def create():
         },
     )
     for region in others:
-        replica = {"TableName": TABLE, "ReplicaUpdates": [{"Create": {"RegionName": region}}]}
-        eventually(lambda: call(first, "UpdateTable", replica), 60, f"{region} can be added")
-        described = {"TableName": TABLE}
-        eventually(
-            lambda: call(region, "DescribeTable", described)["Table"]["TableStatus"] == "ACTIVE",
-            120,
-            f"the replica in {region} is active",
-        )
+        add(region)
 
 
-def write(region, key):
-    """Tries until it is acknowledged, as a client would; each attempt writes the same."""
-    value = secrets.token_hex(8)
-    item = {"TableName": TABLE, "Item": {"id": {"S": key}, "value": {"S": value}, "by": {"S": region}}}
-    end = time.monotonic() + 60
-    while True:
-        try:
-            call(region, "PutItem", item)
-            return key, value
-        except (OSError, Refused):
-            if time.monotonic() > end:
-                raise
-            time.sleep(random.uniform(0.05, 0.3))
+def add(region):
+    first = next(iter(PORTS))
+    replica = {"TableName": TABLE, "ReplicaUpdates": [{"Create": {"RegionName": region}}]}
+    eventually(lambda: call(first, "UpdateTable", replica), 60, f"{region} can be added")
+    described = {"TableName": TABLE}
+    eventually(
+        lambda: call(region, "DescribeTable", described)["Table"]["TableStatus"] == "ACTIVE",
+        120,
+        f"the replica in {region} is active",
+    )
 
 
-def load(count, regions):
-    """Every key is written by one region, so that the last acknowledged value is what all must have."""
-    keys = [(region, f"{region}-{number}") for region in regions for number in range(count)]
-    random.shuffle(keys)
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        written = dict(pool.map(lambda one: write(*one), keys))
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    KEPT.write_text(json.dumps(kept | written))
-    print(f"{len(written)} writes acknowledged in {', '.join(regions)}")
+def remove(region):
+    first = next(iter(PORTS))
+    replica = {"TableName": TABLE, "ReplicaUpdates": [{"Delete": {"RegionName": region}}]}
+    eventually(lambda: call(first, "UpdateTable", replica), 60, f"{region} can be removed")
+
+    def replicas():
+        return [one["RegionName"] for one in call(first, "DescribeTable", {"TableName": TABLE})["Table"]["Replicas"]]
+
+    eventually(lambda: region not in replicas(), 120, f"{first} counts {region} no more")
+
+
+def put(region, key, value, more=None):
+    item = {"id": {"S": key}, "value": {"S": value}, "by": {"S": region}}
+    call(region, "PutItem", {"TableName": TABLE, "Item": item}, more)
+
+
+def delete(region, key):
+    call(region, "DeleteItem", {"TableName": TABLE, "Key": {"id": {"S": key}}})
+
+
+class Writer:
+    """Writes keys that are its own, one request at a time, so that the last one acknowledged is what all regions must have."""
+
+    def __init__(self, region):
+        self.region = region
+        self.keys = [self.fresh() for _ in range(KEYS)]
+        self.written = {}
+        self.count = 0
+        self.failures = []
+
+    def fresh(self):
+        return f"{self.region}-{secrets.token_hex(6)}"
+
+    def run(self, going):
+        while going.exists():
+            place = self.count % KEYS
+            attempts = self.write(self.keys[place])
+            self.count += 1
+            if not attempts:
+                return
+            # An attempt that was given up may still be under way: nothing else is written over it.
+            if attempts > 1:
+                self.keys[place] = self.fresh()
+            time.sleep(0.03)
+
+    def write(self, key):
+        """Tries until it is acknowledged, as a client would; each attempt is the same. The attempts, 0: given up."""
+        value = secrets.token_hex(8) if self.count % 10 else None
+        end = time.monotonic() + PATIENCE_SECONDS
+        attempts = 0
+        while time.monotonic() < end:
+            attempts += 1
+            try:
+                put(self.region, key, value) if value else delete(self.region, key)
+                self.written[key] = value
+                return attempts
+            except (OSError, Refused) as error:
+                self.failures.append(f"{time.strftime('%X')} {self.region}: {error!r}")
+                time.sleep(0.2)
+        self.failures.append(f"{self.region}: given up after {PATIENCE_SECONDS} s")
+        return 0
+
+
+def load(going, *rest):
+    strict = "--strict" in rest
+    regions = [region for region in rest if region != "--strict"] or list(PORTS)
+    writers = [Writer(region) for region in regions for _ in range(WRITERS)]
+    threads = [threading.Thread(target=writer.run, args=(pathlib.Path(going),)) for writer in writers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for writer in writers:
+        keep(writer.written)
+    failures = [failure for writer in writers for failure in writer.failures]
+    given_up = [failure for failure in failures if "given up" in failure]
+    count = sum(writer.count for writer in writers)
+    print(f"{count} writes acknowledged in {', '.join(regions)}; {len(failures)} requests failed and were tried again")
+    if given_up or (strict and failures) or not count:
+        print(*(failures[:10] + given_up), sep="\n  ")
+        sys.exit("writes were given up" if given_up else "requests failed that had to succeed")
 
 
 def items(region):
@@ -144,84 +159,71 @@ def items(region):
             return found
 
 
-def is_equal():
-    kept = json.loads(KEPT.read_text())
-    return all(items(region) == kept for region in PORTS)
+def differences():
+    """What regions have that they should not, or have not that they should: (region, key) at most, a few."""
+    held = {region: items(region) for region in PORTS}
+    contested = {found.get(CONTESTED) for found in held.values()}
+    wanted = {key: value for key, value in kept().items() if value is not None}
+    wrong = [("all", CONTESTED, sorted(map(str, contested)))] if len(contested) > 1 else []
+    for region, found in held.items():
+        found.pop(CONTESTED, None)
+        keys = {key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key)}
+        wrong += [(region, key, f"has {found.get(key)}, not {wanted.get(key)}") for key in sorted(keys)[:5]]
+    return wrong
 
 
 def equal():
-    eventually(is_equal, 120, "every region has every acknowledged write, and nothing else")
-    print(f"all regions have the same {len(json.loads(KEPT.read_text()))} items")
+    last = []
+
+    def none():
+        last[:] = differences()
+        return not last
+
+    begun = time.monotonic()
+    while True:
+        try:
+            if none():
+                break
+        except (OSError, Refused) as error:
+            last[:] = [error]
+        if time.monotonic() > begun + PATIENCE_SECONDS:
+            print(*last, sep="\n  ")
+            sys.exit(f"not equal after {PATIENCE_SECONDS} s")
+        time.sleep(0.5)
+    there = [key for key, value in kept().items() if value is not None]
+    print(f"all of {', '.join(PORTS)} have the same {len(there)} items, after {time.monotonic() - begun:.1f} s")
 
 
 def unequal():
-    if is_equal():
+    if not differences():
         sys.exit("the regions are equal although one is cut off: nothing was tested")
 
 
-def trace():
-    trace_id = secrets.token_hex(16)
-    traceparent = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
-    key, value = "us-east-1-traced", secrets.token_hex(8)
-    item = {"TableName": TABLE, "Item": {"id": {"S": key}, "value": {"S": value}, "by": {"S": "us-east-1"}}}
-    call("us-east-1", "PutItem", item, traceparent)
-    kept = json.loads(KEPT.read_text())
-    KEPT.write_text(json.dumps(kept | {key: value}))
-    wanted = {"PutItem", "commit", f"publish {TABLE}", f"send {TABLE}", f"apply {TABLE}"}
-
-    def spans():
-        found = get(f"http://localhost:16686/api/traces/{trace_id}")["data"]
-        spans = found[0]["spans"] if found else []
-        regions = {tag["value"] for span in spans for tag in span["tags"] if tag["key"] == "cloud.region"}
-        names = [span["operationName"] for span in spans]
-        return wanted <= set(names) and set(PORTS) <= regions and names
-
-    names = eventually(spans, 60, f"the trace {trace_id} shows {sorted(wanted)} in all regions")
-    print(f"trace {trace_id}: {', '.join(sorted(names))}")
+def contest(*regions):
+    for region in regions:
+        put(region, CONTESTED, secrets.token_hex(8))
 
 
-def expressions():
-    for board in sorted(glob.glob(str(HERE / "observability/grafana/dashboards/*.json"))):
-        for panel in json.loads(pathlib.Path(board).read_text())["panels"]:
-            for target in panel["targets"]:
-                yield panel["title"], target["expr"].replace("$region", ".*")
-    for line in (HERE / "observability/alerts.yml").read_text().splitlines():
-        if line.strip().startswith("expr: "):
-            yield "alert", line.strip().removeprefix("expr: ")
+def works():
+    for region in PORTS:
+        eventually(lambda: call(region, "ListTables", {}), 30, f"the key works in {region}")
+    print(f"the key works in {', '.join(PORTS)}")
 
 
-def ask(expression):
-    query = urllib.parse.urlencode({"query": expression})
-    answer = get(f"http://localhost:9090/api/v1/query?{query}")
-    if answer["status"] != "success":
-        sys.exit(f"Prometheus refuses {expression}: {answer}")
-    return answer["data"]["result"]
+def refused():
+    def is_refused(region):
+        try:
+            call(region, "ListTables", {})
+        except Refused as error:
+            return error.kind in ("UnrecognizedClientException", "InvalidSignatureException", "AccessDeniedException")
+        return False
+
+    for region in PORTS:
+        eventually(lambda: is_refused(region), 60, f"the key is refused in {region}")
+    print(f"the key is refused in {', '.join(PORTS)}")
 
 
-def queries():
-    """Alerts answer nothing while all is well; a dashboard's queries answer something, but for those of what did not happen."""
-    answered, silent = 0, []
-    for title, expression in expressions():
-        if ask(expression):
-            answered += 1
-        elif title != "alert":
-            silent.append(f"{title}: {expression}")
-    print(f"{answered} queries answered")
-    if silent:
-        print("without data, as nothing of it happened:", *silent, sep="\n  ")
-    rules = get("http://localhost:9090/api/v1/rules")["data"]["groups"]
-    broken = [rule["name"] for group in rules for rule in group["rules"] if rule["health"] == "err"]
-    if broken or not rules:
-        sys.exit(f"alerts that cannot be evaluated: {broken}")
-
-
-def main():
-    what, *rest = sys.argv[1:]
-    if what == "load":
-        load(int(rest[0]), rest[1:] or list(PORTS))
-    else:
-        {"create": create, "equal": equal, "unequal": unequal, "trace": trace, "queries": queries}[what]()
-
+COMMANDS = (create, load, equal, contest, unequal, add, remove, works, refused)
 
 if __name__ == "__main__":
-    main()
+    {command.__name__: command for command in COMMANDS}[sys.argv[1]](*sys.argv[2:])
