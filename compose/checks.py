@@ -4,8 +4,9 @@
     create | load FILE [--strict] [REGION…] | equal | contest REGION REGION… | unequal
     add REGION | remove REGION | works | refused
 
-A load goes on for as long as FILE is there; with `--strict` no request of it may fail. What was acknowledged is kept in a file
-among the system's temporary files, so that every step checks the writes of all steps before it, too."""
+A load goes on for as long as FILE is there, and writes into it once every writer has written; with `--strict` no request of it
+may fail. What was acknowledged is kept in a file among the system's temporary files, so that every step checks the writes of
+all steps before it, too."""
 
 import json
 import pathlib
@@ -102,9 +103,9 @@ class Writer:
         while going.exists():
             place = self.count % KEYS
             attempts = self.write(self.keys[place])
-            self.count += 1
             if not attempts:
                 return
+            self.count += 1
             # An attempt that was given up may still be under way: nothing else is written over it.
             if attempts > 1:
                 self.keys[place] = self.fresh()
@@ -135,6 +136,11 @@ def load(going, *rest):
     threads = [threading.Thread(target=writer.run, args=(pathlib.Path(going),)) for writer in writers]
     for thread in threads:
         thread.start()
+    while any(thread.is_alive() for thread in threads):
+        if all(writer.count for writer in writers) and pathlib.Path(going).exists():
+            pathlib.Path(going).write_text("writing")
+            break
+        time.sleep(0.1)
     for thread in threads:
         thread.join()
     for writer in writers:

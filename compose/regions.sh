@@ -41,6 +41,10 @@ under_load() {
   going=$(mktemp)
   python load "$going" "${options[@]}" &
   load=$!
+  until [ -s "$going" ]; do
+    kill -0 $load || die 'the load ended before anything was done'
+    sleep 0.2
+  done
   "$@"
   rm "$going"
   going=
