@@ -13,6 +13,7 @@ import os
 import pathlib
 import secrets
 import signal
+import socket
 import sys
 import threading
 import time
@@ -43,6 +44,15 @@ def up(binary, folder, port):
         pid_file.unlink(missing_ok=True)
 
 
+def refuse_taken(ports):
+    """Before anything is started: what finds its port taken would end the rest after a minute."""
+    for port in ports:
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            raise RuntimeError(f"127.0.0.1:{port} is taken: `make cluster PORT=9101` takes other ports") from None
+
+
 def run(folder, first, stopping):
     from broker import Broker
     from postgres import Postgres
@@ -51,6 +61,7 @@ def run(folder, first, stopping):
     write_key(folder / "credentials")
     ports = [[first + 10 * kind + nth for kind in range(len(KINDS))] for nth in range(len(NAMES))]
     postgres_port, kafka_ports = first + 90, (first + 91, first + 92)
+    refuse_taken([*(port for each in ports for port in each), postgres_port, *kafka_ports])
     say("PostgreSQL", f"127.0.0.1:{postgres_port}")
     with Postgres(folder / "postgres", postgres_port) as postgres:
         urls = {name: postgres.database(name.replace("-", "_")) for name in NAMES}
