@@ -14,7 +14,7 @@ pub use call::{CallError, Question};
 pub use client::Nodes;
 pub use link::{
     Destination, LinkAnswering, LinkAuthority, LinkCall, LinkClient, LinkError, LinkQuestion, LinkServer,
-    LinkTls, Links,
+    LinkTls, Links, speaks_for,
 };
 pub use server::{Answering, Node, Serving, serve};
 

@@ -1,17 +1,20 @@
 //! The port through which regions reach each other, both ends: what a call says and what became of it.
 //!
-//! Both ends have a certificate of one authority that the operator gives ([`LinkTls`]); without TLS a port is served and
+//! Both ends have a certificate of one authority that the operator gives ([`LinkTls`]), and it says for which region its
+//! holder may ask; without TLS a port is served and
 //! asked on loopback only.
 
 mod authority;
 mod client;
 mod server;
+mod speaker;
 
 use bytes::Bytes;
 
 pub use authority::LinkAuthority;
 pub use client::{Destination, LinkClient};
 pub use server::{LinkAnswering, LinkServer, Links};
+pub use speaker::speaks_for;
 
 /// The generated protocol.
 pub(crate) mod protocol {

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! link-ca.pem, link-ca.key           the authority of the certificates that regions show each other
-//! link-REGION.pem, link-REGION.key   a region's own, for the host by which it is reached, as server and client
+//! link-REGION.pem, link-REGION.key   a region's own, which speaks for no other, for the host by which it is reached
 //! postgres-password                  of the regions' databases
 //! credentials                        a first access key, as an AWS shared credentials file
 //! ```
 //!
-//! What is there stays as it is, so that it may run before every start; a file comes into being whole or not at all. Nothing
+//! What is there stays as it is, so that it may run before every start, but for a certificate that does not say for which
+//! region it speaks: earlier ones did not, and link ports refuse them; a file comes into being whole or not at all. Nothing
 //! secret is printed.
 
 use std::fs::{self, OpenOptions};
@@ -16,10 +17,7 @@ use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, date_time_ymd,
-};
+use tradewind_rpc::{LinkAuthority, speaks_for};
 
 use crate::arguments::operation::{LinkRegion, Secrets};
 
@@ -27,9 +25,9 @@ pub fn run(command: &Secrets) -> anyhow::Result<()> {
     let Secrets::Create { folder, region, owner } = command;
     let folder = Folder { path: folder.clone(), owner: *owner };
     fs::create_dir_all(&folder.path).with_context(|| folder.path.display().to_string())?;
-    let (certificate, key) = folder.authority()?;
+    let authority = folder.authority()?;
     for region in region {
-        folder.link(region, &certificate, &key)?;
+        folder.link(region, &authority)?;
     }
     folder.put("postgres-password", true, &random())?;
     folder.put("credentials", true, &profile())?;
@@ -43,44 +41,39 @@ struct Folder {
 }
 
 impl Folder {
-    /// The certificate and key of the authority, made if there is none.
-    fn authority(&self) -> anyhow::Result<(String, KeyPair)> {
+    /// Made if there is none.
+    fn authority(&self) -> anyhow::Result<LinkAuthority> {
         let (certificate_file, key_file) = (self.path.join("link-ca.pem"), self.path.join("link-ca.key"));
         if certificate_file.exists() && key_file.exists() {
-            let certificate = read(&certificate_file)?;
-            let key = KeyPair::from_pem(&read(&key_file)?)
-                .with_context(|| format!("{}: no private key", key_file.display()))?;
-            return Ok((certificate, key));
+            return LinkAuthority::read(read(&certificate_file)?, &read(&key_file)?)
+                .with_context(|| format!("{}: no private key", key_file.display()));
         }
         if certificate_file.exists() {
             bail!("{}: its key is gone, so no certificate can be made", certificate_file.display());
         }
-        let key = KeyPair::generate()?;
-        let mut params = named("Tradewind links", Vec::new())?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate = params.self_signed(&key)?.pem();
+        let authority = LinkAuthority::make()?;
         // The key first: without it the certificate is worth nothing.
-        self.replace("link-ca.key", false, &key.serialize_pem())?;
-        self.put("link-ca.pem", true, &certificate)?;
-        Ok((certificate, key))
+        self.replace("link-ca.key", false, &authority.key_pem())?;
+        self.put("link-ca.pem", true, authority.certificate_pem())?;
+        Ok(authority)
     }
 
-    fn link(&self, region: &LinkRegion, authority: &str, authority_key: &KeyPair) -> anyhow::Result<()> {
+    fn link(&self, region: &LinkRegion, authority: &LinkAuthority) -> anyhow::Result<()> {
         let (certificate, key_name) =
             (format!("link-{}.pem", region.name), format!("link-{}.key", region.name));
-        if self.path.join(&certificate).exists() {
-            return Ok(());
+        let path = self.path.join(&certificate);
+        if path.exists() {
+            if speaks_for(&read(&path)?, region.name.as_str()) {
+                return Ok(());
+            }
+            eprintln!("{} does not speak for region {}", path.display(), region.name);
+            // Until the new one is there it is none, whatever becomes of its key.
+            fs::remove_file(&path).with_context(|| path.display().to_string())?;
         }
-        let issuer = Issuer::from_ca_cert_pem(authority, authority_key)?;
-        let key = KeyPair::generate()?;
-        let mut params = named(region.name.as_str(), vec![region.host.clone(), "localhost".to_owned()])?;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let tls = authority.issue(region.name.as_str(), vec![region.host.clone(), "localhost".to_owned()])?;
         // The key first: where the certificate is, the key is its own.
-        self.replace(&key_name, true, &key.serialize_pem())?;
-        self.put(&certificate, true, &params.signed_by(&key, &issuer)?.pem())
+        self.replace(&key_name, true, &tls.key_pem)?;
+        self.put(&certificate, true, &tls.certificate_pem)
     }
 
     /// Makes a file that is missing.
@@ -111,16 +104,6 @@ impl Folder {
 
 fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
-}
-
-/// They hold until they are replaced: an expiry date would only be a day on which replication stops.
-fn named(name: &str, hosts: Vec<String>) -> anyhow::Result<CertificateParams> {
-    let mut params = CertificateParams::new(hosts)?;
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(2120, 1, 1);
-    Ok(params)
 }
 
 /// 244 bits, in characters that no file or URL minds.
@@ -162,6 +145,19 @@ mod tests {
         assert!(before.iter().all(|file| after.contains(file)), "nothing was replaced");
         let profiles = fs::read_to_string(folder.path().join("credentials")).unwrap();
         assert_eq!(Profiles::parse(&profiles).unwrap().iter().count(), 1);
+    }
+
+    /// Certificates of before link ports asked for which region they speak.
+    #[test]
+    fn a_certificate_that_speaks_for_another_region_or_none_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        create(folder.path(), &["us-east-1", "eu-west-1"]);
+        let file = |name: &str| folder.path().join(name);
+        fs::copy(file("link-us-east-1.pem"), file("link-eu-west-1.pem")).unwrap();
+        let before = fs::read_to_string(file("link-us-east-1.pem")).unwrap();
+        create(folder.path(), &["us-east-1", "eu-west-1"]);
+        assert!(speaks_for(&fs::read_to_string(file("link-eu-west-1.pem")).unwrap(), "eu-west-1"));
+        assert_eq!(fs::read_to_string(file("link-us-east-1.pem")).unwrap(), before);
     }
 
     #[test]

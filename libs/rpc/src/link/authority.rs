@@ -1,8 +1,9 @@
 //! An authority for links, for operators who have none of their own: its certificates are what [`LinkTls`] wants.
 
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};
 
 use super::LinkTls;
+use super::speaker::uri_of;
 use crate::authority::{AuthorityError, make_authority, named};
 
 /// Its key is a secret: whoever has it can make a region.
@@ -34,15 +35,16 @@ impl LinkAuthority {
         self.key.serialize_pem()
     }
 
-    /// A certificate for the services of a region that is reached by these hosts: names or addresses.
+    /// A certificate for the services of one region, which is reached by these hosts: names or addresses.
     ///
     /// # Errors
     /// A host is neither.
-    pub fn issue(&self, name: &str, hosts: Vec<String>) -> Result<LinkTls, AuthorityError> {
+    pub fn issue(&self, region: &str, hosts: Vec<String>) -> Result<LinkTls, AuthorityError> {
         let issuer = Issuer::from_ca_cert_pem(&self.certificate_pem, &self.key)?;
         let key = KeyPair::generate()?;
-        let mut params = named(name)?;
+        let mut params = named(region)?;
         params.subject_alt_names = CertificateParams::new(hosts)?.subject_alt_names;
+        params.subject_alt_names.push(SanType::URI(uri_of(region).try_into()?));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

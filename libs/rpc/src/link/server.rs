@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 
 use super::protocol::link_server::{Link, LinkServer as Protocol};
 use super::protocol::{Answer, Busy, Call, answer};
+use super::speaker::refusal;
 use super::{LinkCall, LinkError, LinkQuestion, LinkTls, MAX_MESSAGE_BYTES, MAX_UNDER_WAY};
 
 /// Streams of one connection; askers keep fewer under way.
@@ -40,6 +41,8 @@ pub trait Links: Send + Sync + 'static {
 pub struct LinkServer {
     listener: TcpListener,
     server: Server,
+    /// Whether askers show certificates.
+    shown: bool,
 }
 
 impl LinkServer {
@@ -60,12 +63,12 @@ impl LinkServer {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_keepalive_interval(Some(PING_EVERY))
             .http2_keepalive_timeout(Some(PING_TIMEOUT));
-        Ok(LinkServer { listener, server })
+        Ok(LinkServer { listener, server, shown: tls.is_some() })
     }
 
     /// Serves until `stop`; calls that are under way are answered before this returns.
     pub async fn serve(mut self, links: Arc<dyn Links>, stop: CancellationToken) -> io::Result<()> {
-        let answers = Answers { links, permits: Semaphore::new(MAX_UNDER_WAY) };
+        let answers = Answers { links, permits: Semaphore::new(MAX_UNDER_WAY), shown: self.shown };
         let service = Protocol::new(answers)
             .accept_compressed(CompressionEncoding::Gzip)
             .send_compressed(CompressionEncoding::Gzip)
@@ -80,14 +83,23 @@ impl LinkServer {
 struct Answers {
     links: Arc<dyn Links>,
     permits: Semaphore,
+    shown: bool,
 }
 
 impl Answers {
+    async fn carry_out(&self, question: LinkQuestion, call: LinkCall) -> Result<Bytes, LinkError> {
+        let _permit = self.permits.try_acquire().map_err(|_| LinkError::Busy)?;
+        self.links.answer(question, call).await
+    }
+
     async fn answer(&self, question: LinkQuestion, call: Request<Call>) -> Result<Response<Answer>, Status> {
+        let certificates = call.peer_certs().filter(|_| self.shown);
         let Call { from, to, table, body } = call.into_inner();
-        let outcome = match self.permits.try_acquire() {
-            Ok(_permit) => self.links.answer(question, LinkCall { from, to, table, body }).await,
-            Err(_) => Err(LinkError::Busy),
+        let certificate = certificates.as_ref().and_then(|chain| chain.first()).map(|first| &first[..]);
+        let refused = self.shown.then(|| refusal(certificate, &from)).flatten();
+        let outcome = match refused {
+            Some(cause) => Err(LinkError::Refused(cause)),
+            None => self.carry_out(question, LinkCall { from, to, table, body }).await,
         };
         let outcome = match outcome {
             Ok(answer) => answer::Outcome::Answer(answer),

@@ -335,7 +335,7 @@ async fn a_busy_region_says_so_and_does_nothing() {
 #[tokio::test]
 async fn who_has_no_certificate_of_the_authority_is_no_region() {
     let (a, b) = two().await;
-    let stranger = certificate(&LinkAuthority::make().unwrap());
+    let stranger = certificate(&LinkAuthority::make().unwrap(), "a");
     let mistaken = tradewind_rpc::LinkTls { authority_pem: a.tls().authority_pem, ..stranger.clone() };
     for tls in [None, Some(stranger), Some(mistaken)] {
         let peer = RemotePeer::new(region("a"), region("b"), &b.destination(tls)).unwrap();
@@ -343,6 +343,24 @@ async fn who_has_no_certificate_of_the_authority_is_no_region() {
         assert!(matches!(answer, Err(PeerError::Unreachable { .. })), "{answer:?}");
     }
     assert!(b.peer_of(&a).ask(TABLE, Question::Pins).await.is_ok());
+}
+
+/// A region that was broken into cannot pass for another with its own certificate, nor end another's writes by its batches.
+#[tokio::test]
+async fn a_certificate_speaks_for_its_own_region_only() {
+    let (a, b) = two().await;
+    let outgoing = Outgoing::of(&a, &b.peer_of(&a), 1).await;
+    // What b has is a certificate of the authority, and its port takes it from whoever asks as b.
+    let as_a = RemotePeer::new(region("a"), region("b"), &b.destination(Some(b.tls()))).unwrap();
+    for answer in
+        [as_a.ask(TABLE, Question::Pins).await.err(), as_a.push(TABLE, outgoing.whole()).await.err()]
+    {
+        let Some(PeerError::Refused { cause, .. }) = answer else { panic!("{answer:?}") };
+        assert_eq!(cause, "the certificate speaks for region b, and not for a");
+    }
+    assert_eq!(value(&b).await, None, "nothing of it was taken");
+    let as_b = RemotePeer::new(region("b"), region("b"), &b.destination(Some(b.tls()))).unwrap();
+    assert!(as_b.ask(TABLE, Question::Pins).await.is_ok());
 }
 
 /// A region's second address is used when the first does not answer, and again the first when that one dies.

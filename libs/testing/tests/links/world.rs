@@ -47,8 +47,8 @@ pub fn region(name: &str) -> Region {
     Region::new(name).unwrap()
 }
 
-pub fn certificate(authority: &LinkAuthority) -> LinkTls {
-    authority.issue("a region", vec!["127.0.0.1".to_owned()]).unwrap()
+pub fn certificate(authority: &LinkAuthority, region: &str) -> LinkTls {
+    authority.issue(region, vec!["127.0.0.1".to_owned()]).unwrap()
 }
 
 /// A port that answers by `links`, at a given address where one was there before.
@@ -74,7 +74,7 @@ impl Place {
         let data = Arc::from([tokio::runtime::Handle::current()]);
         let database = Database::open(Arc::new(engine), clock, region(name), settings, Arc::new(Known), data);
         let database = Arc::new(database.await.unwrap());
-        let tls = certificate(authority);
+        let tls = certificate(authority, name);
         let (address, stop) = serve(Arc::new(RegionLinks::new(database.clone())), &tls, None).await;
         Place { database, address, tls, stop }
     }
