@@ -119,7 +119,9 @@ impl<E: Engine + Documents> Database<E> {
     /// The other replicas: a table does not list itself.
     fn replicas(&self, document: &TableDocument) -> Vec<ReplicaDescription> {
         let others = document.replicas.iter().filter(|(region, _)| **region != self.region());
-        others.map(|(region, replica)| describe_replica(region.as_str(), replica)).collect()
+        let made = others.map(|(region, replica)| describe_replica(region.as_str(), replica));
+        let failed = document.global.failed.iter();
+        made.chain(failed.map(|(region, why)| describe_failed(region.as_str(), why))).collect()
     }
 
     pub fn list_tables(&self, request: &ListTables) -> TablePage {
@@ -177,6 +179,14 @@ pub(crate) fn describe_replica(region: &str, replica: &Replica) -> ReplicaDescri
             .collect(),
         inaccessible_ms: None,
         class: replica.class.map(|class| ClassDescription { class, updated_ms: None }),
+    }
+}
+
+fn describe_failed(region: &str, why: &str) -> ReplicaDescription {
+    ReplicaDescription {
+        status: ReplicaStatus::CreationFailed,
+        status_description: Some(why.to_owned()),
+        ..describe_replica(region, &Replica::new(None))
     }
 }
 

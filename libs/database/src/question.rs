@@ -80,6 +80,8 @@ pub enum Reply {
     Done,
     Position(Position),
     Replica(Replica),
+    /// The region has another table of that name.
+    Occupied,
     Document(Box<TableDocument>),
     Pins(Vec<Pin>),
     Hlc(Hlc),
@@ -125,7 +127,10 @@ impl<E: Engine + Documents> Database<E> {
             Question::Position { source, from, to } => {
                 Reply::Position(self.link_position(table, source, from, to).await?)
             }
-            Question::CreateReplica(document) => Reply::Replica(self.create_replica(&document).await?),
+            Question::CreateReplica(document) => match self.create_replica(&document).await? {
+                Some(replica) => Reply::Replica(replica),
+                None => Reply::Occupied,
+            },
             Question::Adopt { from, document } => {
                 Reply::Document(Box::new(self.adopt(from, &document).await?))
             }

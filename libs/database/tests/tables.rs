@@ -97,7 +97,7 @@ async fn joining() -> (Arc<Database<Store>>, Arc<Database<Store>>) {
     create(&here).await;
     let update = json!({"TableName": "orders", "ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]});
     ask(&here, Operation::UpdateTable, update).await.expect("a replica can be added");
-    there.create_replica(&document(&here)).await.expect("the table is new there");
+    there.create_replica(&document(&here)).await.expect("it can be written").expect("the table is new there");
     (here, there)
 }
 

@@ -54,7 +54,11 @@ pub async fn join<E: Engine + Documents, P: Peer>(
     let Some(document) = database.table(table).map(|table| table.document()) else { return Ok(()) };
     let document = &*document;
     let Some(asked) = document.replicas.get(&joiner.region()) else { return Ok(()) };
-    let made = create(joiner, document).await?;
+    let Some(made) = create(joiner, document).await? else {
+        database.fail_replica(table, joiner.region()).await?;
+        tracing::warn!(table, region = %joiner.region(), "a replica cannot be made: the region has another table of that name");
+        return Ok(());
+    };
     // Of what the joiner says only its life is news; how it is bounded and who sees to it was said here.
     let replica = Replica { status: made.status, incarnation: made.incarnation, ..asked.clone() };
     let others: Vec<_> = others(document, joiner, peers).collect();
@@ -69,10 +73,12 @@ pub async fn join<E: Engine + Documents, P: Peer>(
     Ok(())
 }
 
-async fn create<P: Peer>(joiner: &Arc<P>, document: &TableDocument) -> Result<Replica, Error> {
+/// `None`: the joiner has another table of that name.
+async fn create<P: Peer>(joiner: &Arc<P>, document: &TableDocument) -> Result<Option<Replica>, Error> {
     let question = Question::CreateReplica(Box::new(document.clone()));
     match joiner.ask(&document.name, question).await? {
-        Reply::Replica(replica) => Ok(replica),
+        Reply::Replica(replica) => Ok(Some(replica)),
+        Reply::Occupied => Ok(None),
         _ => Err(Error::Rule("the joiner has answered something else".to_owned())),
     }
 }
@@ -244,13 +250,18 @@ pub async fn remove<E: Engine + Documents, P: Peer>(
     peers: &[Arc<P>],
 ) -> Result<(), Error> {
     let table = &document.name;
-    let keeps_table = document.replicas.get(&leaver.region()).is_some_and(|replica| replica.keeps_table);
+    let replica = document.replicas.get(&leaver.region());
+    let keeps_table = replica.is_some_and(|replica| replica.keeps_table);
     if keeps_table {
         let others: Vec<_> = others(document, leaver, peers).collect();
         catch_up(database, document, leaver, &others).await?;
     }
-    let leave = if keeps_table { Question::Detach } else { Question::DropReplica };
-    peer::done(&**leaver, table, leave).await?;
+    // Of one that never came so far that its life is known here, it is asked whether the name is another table's there.
+    let was_made = replica.is_some_and(|replica| replica.incarnation.is_some());
+    if was_made || create(leaver, document).await?.is_some() {
+        let leave = if keeps_table { Question::Detach } else { Question::DropReplica };
+        peer::done(&**leaver, table, leave).await?;
+    }
     database.set_replica(table, leaver.region(), None).await?;
     for other in others(document, leaver, peers) {
         // One that is away gets it like any setting.

@@ -25,6 +25,7 @@ impl<E: Engine + Documents> Database<E> {
         updates.iter().try_for_each(|update| match update {
             ReplicaUpdate::Create(settings) => self.check_new_replica(document, &settings.region),
             ReplicaUpdate::Update(settings) => existing_replica(document, &settings.region).map(|_| ()),
+            ReplicaUpdate::Delete { region } if failed_replica(document, region).is_some() => Ok(()),
             ReplicaUpdate::Delete { region } => {
                 let region = existing_replica(document, region)?;
                 if region == self.region() {
@@ -77,13 +78,10 @@ impl<E: Engine + Documents> Database<E> {
         let region = Region::new(name).map_err(|error| ApiError::validation(error.to_string()))?;
         let exists = region == self.region()
             || document.replicas.contains_key(&region)
+            || document.global.failed.contains_key(&region)
             || self.shared.regions.has_table(region, &document.name);
         if exists {
-            return Err(ApiError::validation(format!(
-                "Failed to create a the new replica of table with name: '{}' because one or more replicas already \
-                 existed as tables.",
-                document.name
-            )));
+            return Err(ApiError::validation(occupied(&document.name)));
         }
         // The joiner would not hear of another that joins at the same time elsewhere.
         let joins_elsewhere = |replica: &Replica| {
@@ -120,29 +118,42 @@ impl<E: Engine + Documents> Database<E> {
             let incarnation = document.incarnation;
             document.replicas.entry(here).or_insert_with(|| active(incarnation));
             updates.iter().for_each(|update| apply(document, here, update));
+            // All that was asked for may have been to forget a replica that could not be made.
+            clear_if_alone(document, here);
             Ok(())
         });
         document.await
     }
 
-    /// Makes this region's replica of a table that `source` describes; one that is there already is answered.
-    pub async fn create_replica(&self, source: &TableDocument) -> Result<Replica, ApiError> {
+    /// Makes this region's replica of a table that `source` describes; one that is there already is answered. `None`: there
+    /// is another table of that name, which stays as it is.
+    pub async fn create_replica(&self, source: &TableDocument) -> Result<Option<Replica>, ApiError> {
         let _alone = self.control.lock().await;
         if let Some(table) = self.table(&source.name) {
             let document = table.document();
-            return match document.replicas.get(&self.region()) {
-                Some(replica) => Ok(replica.clone()),
-                None => Err(ApiError::resource_in_use(format!(
-                    "Failed to create a the new replica of table with name: '{}' because one or more replicas already \
-                     existed as tables.",
-                    source.name
-                ))),
-            };
+            let own =
+                document.replicas.get(&self.region()).filter(|_| is_of(&document, source, self.region()));
+            return Ok(own.cloned());
         }
         let document = self.replica_of(source);
         let replica = document.replicas[&self.region()].clone();
         self.add_table(document).await?;
-        Ok(replica)
+        Ok(Some(replica))
+    }
+
+    /// The replica of `region` cannot be made: the table goes on without it, and says why.
+    pub async fn fail_replica(&self, name: &str, region: Region) -> Result<(), ApiError> {
+        let here = self.region();
+        let failed = self.change(name, |document| {
+            let known = document.replicas.get(&region);
+            if known.is_some_and(|replica| replica.status == ReplicaStatus::Creating) {
+                document.replicas.remove(&region);
+                document.global.failed.insert(region, occupied(&document.name));
+                clear_if_alone(document, here);
+            }
+            Ok(())
+        });
+        failed.await.map(|_| ())
     }
 
     fn replica_of(&self, source: &TableDocument) -> TableDocument {
@@ -160,6 +171,7 @@ impl<E: Engine + Documents> Database<E> {
         document.settings.deletion_protection = false;
         document.settings.expiry_noted = None;
         document.global.claim = None;
+        document.global.failed.clear();
         if let Some(encryption) = &mut document.settings.encryption {
             // Keys are each region's own.
             encryption.key = None;
@@ -191,9 +203,7 @@ impl<E: Engine + Documents> Database<E> {
                 Some(replica) => document.replicas.insert(region, replica.clone()),
                 None => document.replicas.remove(&region),
             };
-            if document.replicas.keys().all(|region| *region == here) {
-                document.replicas.clear();
-            }
+            clear_if_alone(document, here);
             serve_once_active(document, here);
             Ok(())
         })
@@ -303,6 +313,30 @@ impl<E: Engine + Documents> Database<E> {
     }
 }
 
+/// A table whose other replicas are all gone is of one region.
+fn clear_if_alone(document: &mut TableDocument, here: Region) {
+    if document.replicas.keys().all(|region| *region == here) {
+        document.replicas.clear();
+    }
+}
+
+/// Whether the table `here` and the one that `source` describes know a replica in common.
+fn is_of(document: &TableDocument, source: &TableDocument, here: Region) -> bool {
+    let mut others = source.replicas.iter().filter(|(region, _)| **region != here);
+    others.any(|(region, replica)| replica.incarnation.is_some_and(|life| document.counts(*region, life)))
+}
+
+fn failed_replica(document: &TableDocument, name: &str) -> Option<Region> {
+    Region::new(name).ok().filter(|region| document.global.failed.contains_key(region))
+}
+
+fn occupied(table: &str) -> String {
+    format!(
+        "Failed to create a the new replica of table with name: '{table}' because one or more replicas already existed \
+         as tables."
+    )
+}
+
 /// A joiner takes requests from when it is a replica like the others.
 fn serve_once_active(document: &mut TableDocument, here: Region) {
     let active = document.replicas.get(&here).is_none_or(|replica| replica.status == ReplicaStatus::Active);
@@ -342,6 +376,9 @@ fn apply(document: &mut TableDocument, here: Region, update: &ReplicaUpdate) {
         }
         ReplicaUpdate::Delete { region } | ReplicaUpdate::Disassociate { region } => {
             let region = Region::new(region).ok();
+            if region.is_some_and(|region| document.global.failed.remove(&region).is_some()) {
+                return;
+            }
             if let Some(replica) = region.and_then(|region| document.replicas.get_mut(&region)) {
                 replica.status = ReplicaStatus::Deleting;
                 replica.seen_to_by = Some(here);

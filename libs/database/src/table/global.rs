@@ -17,6 +17,8 @@ pub struct Global {
     pub generation: u64,
     /// Regions that were evicted, until they are replicas again.
     pub former: BTreeMap<Region, Former>,
+    /// Replicas that could not be made, and why, until they are deleted. They count in nothing, and each region has its own.
+    pub failed: BTreeMap<Region, String>,
     /// The control operation under way somewhere.
     pub claim: Option<Claim>,
 }

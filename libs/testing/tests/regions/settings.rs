@@ -7,7 +7,7 @@ use tradewind_database::table::document::{IndexStatus, ReplicaStatus, TableDocum
 use tradewind_replication::Trouble;
 use tradewind_wire::error::Code;
 use tradewind_wire::response::Answer;
-use tradewind_wire::response::table::{TableDescription, TableStatus};
+use tradewind_wire::response::table::{ReplicaStatus as Shown, TableDescription, TableStatus};
 use tradewind_wire::{ApiError, Operation};
 
 use super::cluster::{Cluster, NAMES, TABLE, region};
@@ -258,5 +258,92 @@ fn settings_follow_their_classes() {
             })
             .await;
         assert_eq!(cluster.describe(1).await.throughput.read, 7);
+    });
+}
+
+/// A region that has a table of its own under the name keeps it, whole; the replica that cannot be made says why, keeps
+/// nothing of the source from going on, and can be deleted and asked for again once the name is free.
+#[test]
+fn a_replica_where_another_table_has_the_name_fails_and_the_table_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        cluster.create_table(1).await;
+        cluster.put(1, "own", "unrelated").await;
+        cluster.global_table(&[0, 2]).await;
+        cluster.update_replica(0, "Create", 1).await;
+        let failed = async || {
+            let replicas = cluster.describe(0).await.replicas;
+            replicas.into_iter().find(|replica| replica.status == Shown::CreationFailed)
+        };
+        cluster.until("the replica has failed", async || failed().await.is_some()).await;
+        let told = failed().await.unwrap();
+        assert_eq!(told.region, NAMES[1]);
+        assert!(told.status_description.unwrap().ends_with("already existed as tables."));
+        cluster
+            .until("the table is active", async || cluster.describe(0).await.status == TableStatus::Active)
+            .await;
+        cluster.put(0, "item", "1").await;
+        cluster.until_equal(&[0, 2]).await;
+        // It is counted in nothing: a delete is forgotten, and the others do not wait for it.
+        cluster.delete(2, "item").await;
+        cluster.until_no_tombstones(&[0, 2]).await;
+        assert_eq!(
+            (cluster.get(1, "own").await.as_deref(), cluster.get(1, "item").await),
+            (Some("unrelated"), None)
+        );
+        let again = json!({"TableName": TABLE, "ReplicaUpdates": [{"Create": {"RegionName": NAMES[1]}}]});
+        assert!(cluster.execute(0, Operation::UpdateTable, again).await.is_err(), "it is deleted first");
+        cluster.update_replica(0, "Delete", 1).await;
+        assert!(failed().await.is_none() && cluster.describe(0).await.replicas.len() == 1);
+        assert_eq!(cluster.get(1, "own").await.as_deref(), Some("unrelated"), "whose table it is keeps it");
+        cluster.execute(1, Operation::DeleteTable, json!({"TableName": TABLE})).await.unwrap();
+        cluster.add_replica(0, 1).await;
+        cluster.put(1, "item", "2").await;
+        cluster.until_equal(&ALL).await;
+    });
+}
+
+/// The same with a table that has replicas of its own: it is no replica of this one, whatever regions it is in.
+#[test]
+fn a_replica_of_another_table_is_none_of_this_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        cluster.global_table(&[1, 2]).await;
+        cluster.put(1, "own", "unrelated").await;
+        cluster.create_table(0).await;
+        cluster.update_replica(0, "Create", 1).await;
+        cluster
+            .until("the replica has failed", async || {
+                let table = cluster.describe(0).await;
+                let statuses: Vec<_> = table.replicas.iter().map(|replica| replica.status).collect();
+                statuses == [Shown::CreationFailed] && table.status == TableStatus::Active
+            })
+            .await;
+        cluster.put(0, "item", "1").await;
+        cluster.update_replica(0, "Delete", 1).await;
+        assert!(cluster.describe(0).await.replicas.is_empty() && !cluster.document(0).is_replicated());
+        cluster.until_equal(&[1, 2]).await;
+        assert_eq!(cluster.get(1, "own").await.as_deref(), Some("unrelated"));
+    });
+}
+
+/// Asked for and deleted before anybody could tell that the name was taken: what has the name is not dropped for it.
+#[test]
+fn deleting_a_replica_that_was_never_made_drops_nobody_elses_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::open(dir.path());
+    cluster.block_on(async {
+        cluster.global_table(&[1, 2]).await;
+        cluster.put(1, "own", "unrelated").await;
+        cut(&cluster, true);
+        cluster.create_table(0).await;
+        cluster.update_replica(0, "Create", 1).await;
+        cluster.update_replica(0, "Delete", 1).await;
+        cut(&cluster, false);
+        cluster.until("the replica is gone", async || cluster.describe(0).await.replicas.is_empty()).await;
+        assert_eq!(cluster.get(1, "own").await.as_deref(), Some("unrelated"));
+        cluster.until_equal(&[1, 2]).await;
     });
 }
