@@ -4,7 +4,8 @@
 #   make lint   formatting and clippy          make test-all  the same with more seeds, and what takes longer
 #   make cluster, make cluster-down   three regions from processes, with PostgreSQL and Kafka
 #   make load   a load test, and its check
-#   make bench  speed beside a bare echo       make clean     forget all of it, the data of `make dev` apart
+#   make bench  speed beside a bare echo; bench-cpu: CPU time
+#                                              make clean     forget all of it, the data of `make dev` apart
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -161,6 +162,15 @@ bench:
 	@command -v wrk >/dev/null || { $(call install,wrk); }
 	cargo build --release --locked -p tradewind -p tradewind-echo
 	python3 tests/speed/compare.py
+
+# The same by CPU time per operation, which a machine that is busy with other things still tells. BUILT names a folder with
+# programs that are built already, as target/debug.
+BUILT ?=
+.PHONY: bench-cpu
+bench-cpu:
+	@command -v wrk >/dev/null || { $(call install,wrk); }
+	[ -n "$(BUILT)" ] || cargo build --release --locked -p tradewind -p tradewind-echo
+	python3 tests/speed/cpu.py --built $(or $(BUILT),target/release) $(ARGS)
 
 # A short load test of three regions, with its check; the report is in target/load.
 .PHONY: load

@@ -6,6 +6,7 @@
 
 use std::io::{BufWriter, Write};
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -40,29 +42,34 @@ pub struct Reports {
     /// From the write to the record in the function's hands.
     pub latencies: Mutex<Latencies>,
     mapping: String,
+    /// What the function has for code: nothing. A server looks through the folder again and again for changes.
+    _folder: TempDir,
 }
 
 /// Creates the function and its mapping in the first region, and listens to it as long as the set lives.
 pub async fn start(load: &Arc<Load>, program: &Path) -> anyhow::Result<(Arc<Reports>, JoinSet<()>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let mapping = create(load, program, address).await.context("the function could not be set up")?;
+    let folder = TempDir::new()?;
+    let created = create(load, program, folder.path(), address).await;
+    let mapping = created.context("the function could not be set up")?;
     let reports = Arc::new(Reports {
         history: Mutex::new(History::new(load.endpoints.len(), Repeats::Allowed)),
         latencies: Mutex::default(),
         mapping,
+        _folder: folder,
     });
     let mut listening = JoinSet::new();
     listening.spawn(listen(load.clone(), reports.clone(), listener));
     Ok((reports, listening))
 }
 
-async fn create(load: &Load, program: &Path, address: SocketAddr) -> anyhow::Result<String> {
+async fn create(load: &Load, program: &Path, folder: &Path, address: SocketAddr) -> anyhow::Result<String> {
     let mut connection = Connection::new(load.endpoints[0].clone());
     let command = format!("'{}' loadtest receive --report-to {address}", program.display());
     let mut headers = HeaderMap::new();
     headers.insert("x-tradewind-command", HeaderValue::try_from(command)?);
-    headers.insert("x-tradewind-directory", HeaderValue::from_static("/"));
+    headers.insert("x-tradewind-directory", HeaderValue::from_bytes(folder.as_os_str().as_bytes())?);
     let function = json!({
         "FunctionName": NAME,
         "Runtime": "provided.al2023",

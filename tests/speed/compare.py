@@ -9,6 +9,7 @@ accept the access key of signed.py. One measurement sends its requests within th
 """
 
 import argparse
+import collections
 import contextlib
 import json
 import os
@@ -34,15 +35,17 @@ LEAST_SHARES = {"put": 0.60, "get": 0.80, "update": 0.55, "query": 0.30, "condit
 SLOW_SYNC_US = 400
 SYNCS = 200
 
+Server = collections.namedtuple("Server", "host pid")
+
 
 def main():
     settings = arguments()
     built = pathlib.Path(settings.built)
     with tempfile.TemporaryDirectory(prefix="speed-", dir=ROOT / "target") as folder, contextlib.ExitStack() as running:
         folder = pathlib.Path(folder)
-        hosts = {"echo": running.enter_context(start_echo(built))}
+        hosts = {"echo": running.enter_context(start_echo(built)).host}
         if not settings.without_dev:
-            hosts["tradewind"] = running.enter_context(start_tradewind(built, folder, settings.unverified))
+            hosts["tradewind"] = running.enter_context(start_tradewind(built, folder, settings.unverified)).host
         hosts.update(settings.endpoint)
         settings.folder = folder
         settings.connections = settings.connections or (64 if fdatasync_p50_us(folder) <= SLOW_SYNC_US else 256)
@@ -135,9 +138,9 @@ def start_echo(built):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    with process(built / "tradewind-echo", port):
+    with process(built / "tradewind-echo", port) as started:
         until(lambda: answers(port))
-        yield f"127.0.0.1:{port}"
+        yield Server(f"127.0.0.1:{port}", started.pid)
 
 
 @contextlib.contextmanager
@@ -146,9 +149,9 @@ def start_tradewind(built, folder, unverified):
     credentials.write_text(f"[default]\naws_access_key_id = {signed.ACCESS_KEY}\naws_secret_access_key = {signed.SECRET}\n")
     verify = () if unverified else ("--auth", "--credentials", credentials)
     options = ("--port", 0, "--data-dir", folder / "data", "--ready-file", ready, "--regions", signed.REGION, *verify)
-    with process(built / "tradewind", "dev", *options):
+    with process(built / "tradewind", "dev", *options) as started:
         until(ready.exists)
-        yield f"127.0.0.1:{json.loads(ready.read_text())['ports']['all']}"
+        yield Server(f"127.0.0.1:{json.loads(ready.read_text())['ports']['all']}", started.pid)
 
 
 def until(condition, within_s=30):
@@ -166,7 +169,8 @@ def answers(port):
 
 
 def prepare(settings, host):
-    """Tables, and every item once, so that reads and updates find them; and whatever warms up does."""
+    """The tables that the operations need, and every item once, so that reads and updates find them; and whatever warms up
+    does."""
     strings = lambda *names: [{"AttributeName": name, "AttributeType": "S"} for name in names]
     hashed = lambda name: {"AttributeName": name, "KeyType": "HASH"}
     plain = {"TableName": "plain", "AttributeDefinitions": strings("id"), "KeySchema": [hashed("id")]}
@@ -184,13 +188,15 @@ def prepare(settings, host):
         ],
         "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     }
-    for table in (plain, pages, full):
+    kinds = {"query": (pages, signed.page_item), "conditional put": (full, signed.item)}
+    # By name, so that each is made once.
+    wanted = {table["TableName"]: (table, item) for table, item in (kinds.get(one, (plain, signed.item)) for one in settings.operations)}
+    for name, (table, item) in wanted.items():
         call(host, "CreateTable", {**table, "BillingMode": "PAY_PER_REQUEST"})
-    for table, item in (("plain", signed.item), ("pages", signed.page_item), ("full", signed.item)):
         for first in range(0, signed.KEYS, 25):
             puts = [{"PutRequest": {"Item": item(number, 0)}} for number in range(first, first + 25)]
-            call(host, "BatchWriteItem", {"RequestItems": {table: puts}})
-    measure(settings, host, "put", 3)
+            call(host, "BatchWriteItem", {"RequestItems": {name: puts}})
+    measure(settings, host, settings.operations[0], 3)
 
 
 def call(host, operation, body):
@@ -204,17 +210,23 @@ def call(host, operation, body):
 
 
 def measure(settings, host, operation, seconds):
-    """Requests a second; a single one that fails makes the whole measurement worthless."""
+    """Requests a second."""
+    answered, duration_us = load(settings, host, operation, seconds)
+    return answered / (duration_us / 1e6)
+
+
+def load(settings, host, operation, seconds):
+    """How many were answered, in how many µs; a single one that fails makes the whole measurement worthless."""
     requests = settings.folder / "requests"
     signed.write(requests, operation, host)
-    command = ["wrk", "-t1", f"-c{settings.connections}", f"-d{max(1, round(seconds))}s", "-s", SCRIPT]
+    command = ["wrk", "-t1", f"-c{settings.connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", SCRIPT]
     ran = subprocess.run(
         [*map(str, command), f"http://{host}/", "--", str(requests)], capture_output=True, text=True, check=True
     )
     answered, duration_us, failed = map(int, re.search(r"^RESULT (\d+) (\d+) (\d+)", ran.stdout, re.MULTILINE).groups())
     if failed:
         raise SystemExit(f"{failed} of {answered} requests failed:\n{ran.stdout}")
-    return answered / (duration_us / 1e6)
+    return answered, duration_us
 
 
 if __name__ == "__main__":

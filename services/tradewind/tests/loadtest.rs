@@ -134,6 +134,16 @@ fn a_run_over_two_regions_passes_its_check_and_reports_it() {
     assert_eq!(dev.call(REGIONS[0], "DescribeTable", &json!({ "TableName": TABLE })), None);
 }
 
+/// The function once was given `/` for its code, which the server then searched for changes until the run was over.
+#[test]
+fn a_function_is_shown_every_change_of_a_run() {
+    let dev = Dev::start();
+    let options = ["--duration", "1s", "--items", "50", "--rate", "100", "--connections", "4"];
+    let output = dev.load("functions", &options).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(verdict(&read(&dev.report()), "the function saw every change"), "passed");
+}
+
 #[test]
 fn an_item_that_somebody_deletes_behind_its_back_is_a_lost_write() {
     let dev = Dev::start();
