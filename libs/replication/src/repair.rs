@@ -3,7 +3,8 @@
 //!
 //! 1. The logs are pinned, on both sides: what comes later travels by links.
 //! 2. The other region's rows are merged here, and this region's rows there. A row that the receiver knows to be deleted
-//!    everywhere is refused, kept as `late`, and deleted where it came from.
+//!    everywhere is refused, kept as `late`, and deleted where it came from. Of its own writes a restored region knows no
+//!    such thing: what others say they have seen of them counts into its stable, but its database has lost them.
 //! 3. Links go on from the pins.
 //!
 //! While a log of a table is diverged nothing of that table is sent: watermarks of the new log would deny what the old one
@@ -82,7 +83,10 @@ async fn receive<E: Engine + Documents, P: Peer>(
     loop {
         let piece = peer::snapshot(peer, table, from, &[]).await?;
         repaired.received += piece.rows.len() as u64;
-        late.extend(database.mend(table, piece.rows).await?);
+        let here = database.region();
+        let (own, foreign) = piece.rows.into_iter().partition(|row| row.row.version.origin == here);
+        database.seed(table, own).await?;
+        late.extend(database.mend(table, foreign).await?);
         match piece.next {
             Some(next) => from = Some(next),
             None => return Ok(late),

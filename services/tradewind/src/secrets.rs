@@ -25,9 +25,18 @@ pub fn run(command: &Secrets) -> anyhow::Result<()> {
     let Secrets::Create { folder, region, owner } = command;
     let folder = Folder { path: folder.clone(), owner: *owner };
     fs::create_dir_all(&folder.path).with_context(|| folder.path.display().to_string())?;
-    let authority = folder.authority()?;
+    // A region that was given its certificate has no authority's key, and needs none.
+    let mut missing = Vec::new();
     for region in region {
-        folder.link(region, &authority)?;
+        if !folder.has_link(region)? {
+            missing.push(region);
+        }
+    }
+    if !missing.is_empty() {
+        let authority = folder.authority()?;
+        for region in missing {
+            folder.link(region, &authority)?;
+        }
     }
     folder.put("postgres-password", true, &random())?;
     folder.put("credentials", true, &profile())?;
@@ -58,14 +67,17 @@ impl Folder {
         Ok(authority)
     }
 
+    /// Whether the region's certificate is there and speaks for it.
+    fn has_link(&self, region: &LinkRegion) -> anyhow::Result<bool> {
+        let path = self.path.join(format!("link-{}.pem", region.name));
+        Ok(path.exists() && speaks_for(&read(&path)?, region.name.as_str()))
+    }
+
     fn link(&self, region: &LinkRegion, authority: &LinkAuthority) -> anyhow::Result<()> {
         let (certificate, key_name) =
             (format!("link-{}.pem", region.name), format!("link-{}.key", region.name));
         let path = self.path.join(&certificate);
         if path.exists() {
-            if speaks_for(&read(&path)?, region.name.as_str()) {
-                return Ok(());
-            }
             eprintln!("{} does not speak for region {}", path.display(), region.name);
             // Until the new one is there it is none, whatever becomes of its key.
             fs::remove_file(&path).with_context(|| path.display().to_string())?;
@@ -158,6 +170,20 @@ mod tests {
         create(folder.path(), &["us-east-1", "eu-west-1"]);
         assert!(speaks_for(&fs::read_to_string(file("link-eu-west-1.pem")).unwrap(), "eu-west-1"));
         assert_eq!(fs::read_to_string(file("link-us-east-1.pem")).unwrap(), before);
+    }
+
+    /// As a region that is added gets its files: without the key by which others could be added.
+    #[test]
+    fn a_region_with_its_certificate_needs_no_authority() {
+        let folder = tempfile::tempdir().unwrap();
+        create(folder.path(), &["us-east-1"]);
+        fs::remove_file(folder.path().join("link-ca.key")).unwrap();
+        fs::remove_file(folder.path().join("credentials")).unwrap();
+        create(folder.path(), &["us-east-1"]);
+        assert!(folder.path().join("credentials").exists());
+        let region = vec!["eu-west-1".parse().unwrap()];
+        let command = Secrets::Create { folder: folder.path().to_owned(), region, owner: None };
+        assert!(run(&command).unwrap_err().to_string().contains("its key is gone"));
     }
 
     #[test]

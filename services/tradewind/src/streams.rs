@@ -129,6 +129,7 @@ struct Running {
     node: Arc<Node<Store>>,
     own_key: Credentials,
     client_port: u16,
+    work_dir: PathBuf,
 }
 
 impl Region<'_> {
@@ -181,7 +182,8 @@ impl Region<'_> {
         };
         let node = Node::new(database.clone(), settings, FUNCTIONS_GROUP, name, &ports.node_address)?;
         let own_key = Credentials::new(&*key, Secret::new(&*secret));
-        Ok(Running { node: Arc::new(node), own_key, client_port: ports.clients.port()? })
+        let (node, work_dir) = (Arc::new(node), work_dir.path().to_owned());
+        Ok(Running { node, own_key, client_port: ports.clients.port()?, work_dir })
     }
 
     /// Takes requests, of clients, of functions and of the other nodes; the answer ends when the fronts have drained.
@@ -199,7 +201,8 @@ impl Region<'_> {
         let keys = tradewind_storage::credentials::access(&self.engine, &self.clock, region, own, stop);
         let access = keys.await?;
         let node = running.node.clone();
-        let other = Arc::new(Beside { node: node.clone(), stop: stop.clone() });
+        let other =
+            Arc::new(Beside { node: node.clone(), stop: stop.clone(), work_dir: running.work_dir.clone() });
         let served = tradewind_storage::Region { database, other };
         let front = |port| tradewind_storage::Front {
             fixed: Some(region.to_string()),

@@ -1,6 +1,7 @@
 //! What a node that runs functions answers: clients on its own port, and other nodes that were sent a request of Lambda.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use tradewind_model::Region;
 use tradewind_rpc::{Answering, CallError, Question};
 use tradewind_storage::{Answered, Guard, Other, lambda, metrics_answer};
 use tradewind_streams::{Node, Request};
+use tradewind_telemetry::metrics::{Disk, Sample};
 use tradewind_wire::http::is_lambda_path;
 use uuid::Uuid;
 
@@ -23,6 +25,8 @@ pub struct Beside {
     pub node: Arc<Node<Store>>,
     /// The process drains.
     pub stop: CancellationToken,
+    /// Where code is unpacked.
+    pub work_dir: PathBuf,
 }
 
 impl Beside {
@@ -33,10 +37,23 @@ impl Beside {
         } else if !self.node.holds_lease() {
             "this node has no lease, and so runs nothing"
         } else {
-            return json_answer(StatusCode::OK, &json!({ "status": "ready", "node": node }));
+            // A disk that is nearly full stops nothing yet; it is said all the same.
+            let warning = Disk::of(&self.work_dir).and_then(|disk| disk.warning(&self.work_dir));
+            let warnings: Vec<_> = warning.into_iter().collect();
+            let body = json!({ "status": "ready", "node": node, "warnings": warnings });
+            return json_answer(StatusCode::OK, &body);
         };
         let body = json!({ "status": "not ready", "node": node, "missing": [missing] });
         json_answer(StatusCode::SERVICE_UNAVAILABLE, &body)
+    }
+
+    fn samples(&self) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        if let Some(disk) = Disk::of(&self.work_dir) {
+            disk.samples(&self.work_dir, &mut samples);
+        }
+        self.node.streams.samples(&mut samples);
+        samples
     }
 }
 
@@ -57,11 +74,7 @@ impl Other for Beside {
             match head.uri.path() {
                 "/health" => json_answer(StatusCode::OK, &json!({ "status": "ok" })),
                 "/ready" => self.ready(),
-                "/metrics" => {
-                    let mut samples = Vec::new();
-                    self.node.streams.samples(&mut samples);
-                    metrics_answer(samples)
-                }
+                "/metrics" => metrics_answer(self.samples()),
                 path => {
                     let query = head.uri.query().unwrap_or_default();
                     handle(&self.node, head.method.as_str(), path, query, &head.headers, &body).await
