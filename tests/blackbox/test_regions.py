@@ -16,7 +16,9 @@ import time
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+import server
 from broker import Broker
+from endpoints import ACCESS_KEY, SECRET_KEY
 from lifecycle import wait_until_active
 from postgres import Postgres
 from regions import NAMES, Regions
@@ -254,3 +256,85 @@ def test_replicators_share_the_links_and_take_over_a_dead_ones(regions):
         eventually(lambda name=name: items(regions, table, name), within=60, saying=f"{name} has the item")
     eventually(lambda: running() == everything, within=60, saying="every link runs again")
     print(f"taken over {time.monotonic() - killed:.1f} s after a replicator's death")
+
+
+def tool(region, *arguments, node=0, secret=SECRET_KEY):
+    """The command line, as an operator of the region uses it at one of its nodes."""
+    place = ["--endpoint", f"http://127.0.0.1:{region.place.nodes[node]}", "--region", region.name]
+    signs = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": secret}
+    return server.run(*arguments, *place, environment=signs, within=120)
+
+
+def compared(region, table, *arguments, node=0):
+    done = tool(region, "verify", table, "--json", *arguments, node=node)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_verify_is_answered_by_every_node_to_those_who_sign(regions):
+    table = global_table(regions)
+    for name in NAMES:
+        regions.by_name[name].client().put_item(TableName=table, Item={"p": S(name)})
+    for name in NAMES:
+        eventually(lambda name=name: len(keys(regions, table, name)) == 3, within=60, saying=f"{name} has all items")
+    for region in regions.by_name.values():
+        for node in range(2):
+            code, outcome = compared(region, table, node=node)
+            assert (code, outcome["equal"], outcome["items"]) == (0, True, 3), outcome
+            assert sorted(outcome["regions"]) == sorted(NAMES)
+    here = regions.by_name[NAMES[0]]
+    forged = tool(here, "verify", table, secret="another")
+    assert forged.returncode == 1 and "ignature" in forged.stderr, forged.stderr
+    unknown = tool(here, "verify", "no-such-table")
+    assert unknown.returncode == 1 and "not found" in unknown.stderr, unknown.stderr
+    regions.cut_off(NAMES[1], True)
+    away = tool(here, "verify", table)
+    assert away.returncode == 1 and f"region {NAMES[1]} cannot be reached" in away.stderr, away.stderr
+    regions.cut_off(NAMES[1], False)
+    eventually(lambda: tool(here, "verify", table).returncode == 0, within=60, saying="the regions are equal again")
+    disturbed = tool(here, "chaos", "link", NAMES[0], NAMES[1], "--cut")
+    assert disturbed.returncode != 0 and "only `tradewind dev`" in disturbed.stderr, disturbed.stderr
+
+
+def keys(regions, table, name):
+    answer = regions.by_name[name].client().scan(TableName=table, ConsistentRead=True)
+    return {item["p"]["S"] for item in answer["Items"]}
+
+
+def test_idle_links_announce_a_raised_clock_at_once(regions):
+    """Who compares regions raises their clocks and waits until all have heard of it. Links lie with replicators, clocks with
+    storage nodes, so that links that had nothing to send announced it with their next heartbeat, up to ten seconds later.
+    """
+    table = global_table(regions)
+    for turn in range(3):
+        regions.by_name[NAMES[0]].client().put_item(TableName=table, Item={"p": S(f"turn {turn}")})
+        for region in regions.by_name.values():
+            eventually(
+                lambda region=region: {link["state"] for link in links(region, table)} == {"idle"},
+                within=60,
+                saying=f"all links of {region.name} are idle",
+            )
+        code, outcome = compared(regions.by_name[NAMES[turn]], table, "--wait", "3s")
+        assert (code, outcome["behind"]) == (0, []), outcome
+
+
+def test_a_replica_where_another_table_has_the_name_fails_and_can_be_deleted(regions):
+    table, (here, _, there) = unique("taken"), regions.by_name.values()
+    client = here.client()
+    for region in (here, there):
+        region.client().create_table(TableName=table, **keyed_by("p:S"))
+        wait_until_active(region.client(), table)
+    there.client().put_item(TableName=table, Item={"p": S("unrelated")})
+    client.update_table(TableName=table, ReplicaUpdates=[{"Create": {"RegionName": there.name}}])
+
+    def failed():
+        described = client.describe_table(TableName=table)["Table"]
+        (replica,) = described["Replicas"]
+        return described["TableStatus"] == "ACTIVE" and replica["ReplicaStatus"] == "CREATION_FAILED" and replica
+
+    replica = eventually(failed, within=60, saying="the replica has failed")
+    assert replica["ReplicaStatusDescription"].endswith("one or more replicas already existed as tables.")
+    client.put_item(TableName=table, Item={"p": S("still works")})
+    client.update_table(TableName=table, ReplicaUpdates=[{"Delete": {"RegionName": there.name}}])
+    assert "Replicas" not in client.describe_table(TableName=table)["Table"]
+    assert keys(regions, table, there.name) == {"unrelated"} and keys(regions, table, here.name) == {"still works"}

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 use tradewind_changelog::{Embedded, Log, Tail};
 use tradewind_engine::{Documents, Engine, Error};
@@ -28,6 +28,9 @@ use crate::sizes::Counted;
 use crate::table::Table;
 use crate::table::document::{Index, TableDocument, TableStatus};
 use crate::throttle::Throttle;
+
+/// Raised tables that a slow reader misses none of; beyond, it misses the oldest.
+const RAISED: usize = 256;
 
 /// What every part of a region's database works with.
 pub struct Shared<E> {
@@ -110,6 +113,8 @@ pub struct Database<E> {
     pub(crate) settings_shared: Mutex<HashMap<(Incarnation, Region), BTreeMap<String, Version>>>,
     /// How other regions are asked, once there is a way.
     pub(crate) neighbours: Mutex<Option<Weak<dyn Neighbours>>>,
+    /// Tables whose clocks this process raised.
+    pub(crate) raised: broadcast::Sender<String>,
 }
 
 /// The collection of table documents, by name.
@@ -170,6 +175,7 @@ impl<E: Engine + Documents> Database<E> {
             counted: Counted::default(),
             settings_shared: Mutex::new(HashMap::new()),
             neighbours: Mutex::new(None),
+            raised: broadcast::Sender::new(RAISED),
         };
         database.refresh_catalogue().await?;
         Ok(database)

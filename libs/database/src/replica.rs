@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
 use tradewind_engine::{Documents, Engine, Space};
 use tradewind_model::key::after_prefix;
 use tradewind_model::{Hlc, ItemKey, Region, Sequence, StoredItem, Version};
@@ -153,7 +154,21 @@ impl<E: Engine + Documents> Database<E> {
         let table = self.replica(table)?;
         let answers = table.submit_to_all(|_| Op::Raise).await?;
         table.announce_raised();
+        // Nobody listens where all links run in this process.
+        let _ = self.raised.send(table.document().name.clone());
         Ok(answers.iter().map(clock_of).max().unwrap_or_default())
+    }
+
+    /// The tables whose clocks this process raises from now on. Whoever reads too slowly misses some.
+    pub fn watch_raised(&self) -> broadcast::Receiver<String> {
+        self.raised.subscribe()
+    }
+
+    /// Another process of the region has raised the table's clocks: the links of this one have something to announce.
+    pub fn announce_raised(&self, table: &str) {
+        if let Some(table) = self.table(table) {
+            table.announce_raised();
+        }
     }
 
     /// Where links of this region's partitions begin for a region that joins now. Every later write counts the joiner.

@@ -4,6 +4,7 @@
 //! brings a new replica up, [`evict`] ends one that is lost, [`repair`] levels a database that was restored with the others,
 //! [`verify`] says whether regions are equal. [`Replicator`] keeps all of that running for a region.
 
+mod comparisons;
 mod evict;
 mod join;
 pub mod link;
@@ -21,6 +22,7 @@ mod share;
 mod sight;
 pub mod verify;
 
+pub use comparisons::Comparison;
 pub use join::Error;
 pub use local::{Chaos, LocalPeer, Trouble};
 pub use order::{Order, Ordered};

@@ -1,15 +1,20 @@
 //! What operators ask of a region's replicators, as storage nodes pass it on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 use tradewind_engine::{Documents, Engine};
 use tradewind_model::Region;
+use uuid::Uuid;
 
+use crate::comparisons::Comparison;
 use crate::peer::Peer;
 use crate::repair::Repaired;
 use crate::replicator::Replicator;
 use crate::report::LinkReport;
+use crate::verify::Wish;
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Order {
@@ -23,6 +28,12 @@ pub enum Order {
     Repair {
         table: String,
     },
+    /// Begins to compare a table between the regions.
+    Verify(Wish),
+    /// What became of that.
+    Compared(Uuid),
+    /// The clocks of these tables were raised in some other process of the region: their links have something to announce.
+    Raised(BTreeSet<String>),
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -31,12 +42,15 @@ pub enum Ordered {
     Sight(BTreeMap<Region, u64>),
     Evicting,
     Repaired(Repaired),
+    Comparing(Uuid),
+    Comparison(Option<Box<Comparison>>),
+    Done,
     /// Why it was not done.
     Refused(String),
 }
 
 impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
-    pub async fn order(&self, order: Order) -> Ordered {
+    pub async fn order(self: &Arc<Self>, order: Order) -> Ordered {
         match order {
             Order::Status => Ordered::Links(self.status()),
             Order::Sight => Ordered::Sight(self.unheard_ms()),
@@ -48,6 +62,15 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
                 Ok(repaired) => Ordered::Repaired(repaired),
                 Err(error) => Ordered::Refused(error.to_string()),
             },
+            Order::Verify(wish) => match self.begin_comparison(wish, None, &Handle::current()) {
+                Ok(id) => Ordered::Comparing(id),
+                Err(error) => Ordered::Refused(error.to_string()),
+            },
+            Order::Compared(id) => Ordered::Comparison(self.comparison(id).map(Box::new)),
+            Order::Raised(tables) => {
+                tables.iter().for_each(|table| self.database().announce_raised(table));
+                Ordered::Done
+            }
         }
     }
 }

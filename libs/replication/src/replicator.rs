@@ -15,6 +15,7 @@ use tradewind_database::{Database, RETENTION};
 use tradewind_engine::{Documents, Engine};
 use tradewind_model::{Incarnation, PartitionId, Region, Sequence};
 
+use crate::comparisons::Comparisons;
 use crate::evict;
 use crate::join;
 use crate::peer::{Peer, PeerError};
@@ -134,6 +135,7 @@ pub struct Replicator<E, P> {
     evict_after: Duration,
     changed: watch::Sender<u64>,
     share: Arc<Share>,
+    pub(crate) comparisons: Comparisons,
 }
 
 /// Collects what has ended, for ever. That alone is no reason to look at the catalogue again: most tasks
@@ -162,6 +164,7 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
             evict_after: EVICT_AFTER,
             changed: watch::Sender::new(0),
             share: Arc::default(),
+            comparisons: Comparisons::default(),
         }
     }
 
@@ -241,7 +244,9 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
         }
         if self.share.count() > 1 {
             return Err(join::Error::Rule(
-                "several replicators run links of this region: stop all but one, and ask again".to_owned(),
+                "several replicators run links of this region, and while a table is repaired none may send anything of it: \
+                 stop all but one, ask again, and start them when it is done"
+                    .to_owned(),
             ));
         }
         if !self.repairing.lock().expect("no panic while held").insert(table.to_owned()) {

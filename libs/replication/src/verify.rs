@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tradewind_database::Database;
 use tradewind_database::digest::{Cut, Digest, Standing};
@@ -36,7 +37,7 @@ const LOOKS: usize = 200;
 const POLL: Duration = Duration::from_millis(20);
 
 /// What to compare, and how far it has come.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Wish {
     pub table: String,
     /// How long regions may take to apply what others have written.
@@ -45,7 +46,7 @@ pub struct Wish {
     pub limit: usize,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Of all hashes, in percent.
     pub percent: u8,
@@ -55,7 +56,7 @@ pub struct Progress {
 }
 
 /// What came of it.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Verified {
     pub regions: Vec<Region>,
     /// Of the region that was asked, when its ranges were compared.
@@ -68,14 +69,14 @@ pub struct Verified {
     pub behind: Vec<(Region, Region)>,
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Difference {
     pub key: ItemKey,
     pub standings: BTreeMap<Region, Option<Standing>>,
     pub why: Why,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Why {
     /// A region has applied the newer version's origin that far, and does not have it.
     Diverged,

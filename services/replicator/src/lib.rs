@@ -18,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tradewind_engine::{Documents, Engine, Member, Members};
 use tradewind_model::{Clock, Region};
 use tradewind_replication::{RemotePeer, Replicator, Share};
-use tradewind_rpc::{Authority, Destination, Serving};
+use tradewind_rpc::{Authority, Destination, Nodes, Serving};
 use tradewind_storage::node::{
-    Advertise, NodeError, REPLICATORS, Roster, ViewSettings, listen, membership, peers, view,
+    Advertise, NodeError, REPLICATORS, Replicators, Roster, ViewSettings, listen, membership, peers,
+    tell_raised, view,
 };
 use uuid::Uuid;
 
@@ -87,6 +88,10 @@ pub async fn run<E: Engine + Documents + Members>(
         kafka: settings.kafka,
     };
     let database = view(engine.clone(), clock, seen, &identity, &stop).await?;
+    // What this one raises, when it brings a replica up, the others announce as well.
+    let nodes = Arc::new(Nodes::new(&identity, tokio::runtime::Handle::current()));
+    let others = Arc::new(Replicators::new(engine.clone(), nodes));
+    tokio::spawn(tell_raised(database.clone(), others, stop.clone()));
     let share = Arc::new(Share::default());
     share.set(&roster.me.name, Vec::new());
     let replicator: Arc<Replicator<E, RemotePeer>> =

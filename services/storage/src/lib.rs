@@ -15,6 +15,7 @@ mod session;
 mod spans;
 mod tables;
 mod tls;
+pub mod verify;
 
 pub use access::Access;
 pub use conflicts::conflicts;

@@ -41,7 +41,7 @@ use uuid::Uuid;
 
 pub use functions::GROUP as FUNCTIONS_GROUP;
 pub use membership::MembershipError;
-pub use replicators::GROUP as REPLICATORS;
+pub use replicators::{GROUP as REPLICATORS, Replicators, tell_raised};
 pub use roster::Roster;
 pub use together::{decode, encode};
 pub use view::{ViewSettings, view};
@@ -54,7 +54,6 @@ use self::health::{Health, Report, Samples, Troubles};
 use self::neighbours::OtherRegions;
 use self::operate::Operators;
 use self::publish::Publishing;
-use self::replicators::Replicators;
 use self::together::{Together, tell_all};
 use crate::access::Access;
 use crate::credentials;
@@ -242,6 +241,7 @@ impl<E: Engine + Documents + Members> Node<E> {
         let beside = [tokio::spawn(database.clone().follow()), tokio::spawn(database.clone().keep_house())];
         let published = publishing.clone().map(|publishing| tokio::spawn(publishing.run(stop.clone())));
         tokio::spawn(others.listen(replicators.clone(), stop.clone()));
+        tokio::spawn(tell_raised(database.clone(), replicators.clone(), stop.clone()));
         let linked = links.map(|(_, links)| {
             tokio::spawn(links.serve(Arc::new(RegionLinks::new(database.clone())), stop.clone()))
         });

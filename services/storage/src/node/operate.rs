@@ -5,6 +5,7 @@
 //! GET  /_tradewind/replication            every link of the region, and the sums by table and destination
 //! POST /_tradewind/replication/evict      { table, region }
 //! POST /_tradewind/replication/repair     { table }
+//! POST /_tradewind/verify[/status]        see [`verify`](crate::verify)
 //! POST /_tradewind/conflicts/…            see [`conflicts`](crate::conflicts)
 //! ```
 
@@ -22,9 +23,11 @@ use tradewind_replication::{Order, Ordered, by_table};
 
 use super::replicators::Replicators;
 use crate::front::Answered;
-use crate::{conflicts, tables};
+use crate::{conflicts, tables, verify};
 
 pub const PATH: &str = "/_tradewind/";
+const NO_CHAOS: &str =
+    "only `tradewind dev` can disturb links and clocks, of the regions it runs: no service of a cluster can";
 
 #[derive(Deserialize)]
 struct Evict {
@@ -56,6 +59,10 @@ impl<E: Engine + Documents + Members> Operators<E> {
             None if question == "replication" => Ok(status(replicators).await),
             Some(("replication", "evict")) => evict(replicators, body).await,
             Some(("replication", "repair")) => repair(replicators, body).await,
+            None if question == "verify" => compare(replicators, body).await,
+            Some(("verify", "status")) => compared(replicators, body).await,
+            None if question == "chaos" => Err(NO_CHAOS.to_owned()),
+            Some(("chaos", _)) => Err(NO_CHAOS.to_owned()),
             Some(("conflicts", rest)) => conflicts(database, rest, body).await.map_err(|error| error.message),
             _ => Err(format!("there is nothing at {path}")),
         };
@@ -104,6 +111,34 @@ async fn repair<E: Members>(replicators: &Replicators<E>, body: &[u8]) -> Result
     match replicators.have_done(&Order::Repair { table: table.clone() }).await? {
         Ordered::Repaired(repaired) => Ok(json!({ "table": table, "repaired": repaired })),
         other => Err(refusal(other)),
+    }
+}
+
+/// One replicator compares, so that no node that answers requests has to.
+async fn compare<E: Members>(replicators: &Replicators<E>, body: &[u8]) -> Result<Value, String> {
+    let wish = verify::wish(body).map_err(|error| error.message)?;
+    match replicators.have_done(&Order::Verify(wish)).await? {
+        Ordered::Comparing(id) => Ok(json!({ "comparison": id })),
+        other => Err(refusal(other)),
+    }
+}
+
+/// Whichever replicator compares: another one may lead by now.
+async fn compared<E: Members>(replicators: &Replicators<E>, body: &[u8]) -> Result<Value, String> {
+    let id = verify::asked_after(body).map_err(|error| error.message)?;
+    let mut silent = None;
+    for (member, answer) in replicators.ask_all(&Order::Compared(id)).await {
+        match answer {
+            Ok(Ordered::Comparison(Some(comparison))) => {
+                return verify::show_comparison(Some(&comparison)).map_err(|error| error.message);
+            }
+            Ok(_) => (),
+            Err(error) => silent = Some(format!("the replicator {} does not answer: {error}", member.name)),
+        }
+    }
+    match silent {
+        Some(silent) => Err(silent),
+        None => verify::show_comparison(None).map_err(|error| error.message),
     }
 }
 

@@ -12,8 +12,6 @@ use tradewind_model::{Clock, Region, SystemClock};
 use tradewind_replication::{LocalPeer, Replicator};
 use tradewind_streams::Streams;
 
-use super::verify::Comparisons;
-
 pub type Store = FjallEngine;
 pub type LocalReplicator = Replicator<Store, LocalPeer<Store>>;
 
@@ -34,7 +32,6 @@ pub struct Plan {
 }
 
 pub struct RegionProcess {
-    pub comparisons: Comparisons,
     pub clock: Arc<SystemClock>,
     pub database: Arc<Database<Store>>,
     pub replicator: Arc<LocalReplicator>,
@@ -68,8 +65,7 @@ impl RegionProcess {
             node: plan.node,
         };
         let streams = Arc::new(Streams::new(database.clone(), streams)?);
-        let comparisons = Comparisons::default();
-        Ok(RegionProcess { comparisons, clock, database, replicator, streams })
+        Ok(RegionProcess { clock, database, replicator, streams })
     }
 
     /// Starts what runs beside requests, on the current runtime.
