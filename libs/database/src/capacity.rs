@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tradewind_model::{ItemKey, ItemRef};
+use tradewind_model::{Item, ItemKey};
 use tradewind_wire::request::item::{ReturnCapacity, TableRef};
 use tradewind_wire::response::item::{Capacity, Units};
 
@@ -45,12 +45,12 @@ pub fn write_units(bytes: usize) -> f64 {
 pub fn of_write(
     table: &TableDocument,
     key: &ItemKey,
-    old: Option<ItemRef<'_>>,
-    new: Option<ItemRef<'_>>,
+    old: Option<&Item>,
+    new: Option<&Item>,
     transactional: bool,
 ) -> Capacity {
     let factor = if transactional { 2.0 } else { 1.0 };
-    let size = |item: Option<ItemRef<'_>>| item.map_or(0, |item| item.size());
+    let size = |item: Option<&Item>| item.map_or(0, Item::size);
     let mut capacity =
         Capacity { write: factor * write_units(size(old).max(size(new))), ..Capacity::default() };
     for index in &table.indexes {
@@ -68,8 +68,8 @@ fn index_units(
     table: &TableDocument,
     index: &Index,
     key: &ItemKey,
-    old: Option<ItemRef<'_>>,
-    new: Option<ItemRef<'_>>,
+    old: Option<&Item>,
+    new: Option<&Item>,
 ) -> f64 {
     let row_of = |item| index::row(index, &table.keys, key, item);
     let units = |row: &index::IndexRow| write_units(row.item.size());

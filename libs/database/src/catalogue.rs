@@ -206,11 +206,11 @@ impl<E: Engine + Documents> Database<E> {
             // It is answered from where there is an answer, as if it had come before the catalogue went away.
             true if is_eventual(request) => {
                 if !self.catalogue_is_away.load(Ordering::Relaxed) {
-                    let _ = tokio::time::timeout(EVENTUAL, self.refresh_catalogue()).await;
+                    let _ = tokio::time::timeout(EVENTUAL, Box::pin(self.refresh_catalogue())).await;
                 }
                 Ok(())
             }
-            _ => self.refresh_catalogue().await.map_err(unavailable),
+            _ => Box::pin(self.refresh_catalogue()).await.map_err(unavailable),
         }
     }
 }

@@ -19,6 +19,13 @@ impl<E: Engine + Documents> Database<E> {
             Request::UpdateItem(request) => self.update_item(request).await.map(Answer::Write),
             Request::DeleteItem(request) => self.delete_item(request).await.map(Answer::Write),
             Request::Query(request) => self.query(request).await.map(Answer::Page),
+            // A request's future is copied several times on its way here, at its whole size: that of its largest part.
+            other => Box::pin(self.execute_several(other)).await,
+        }
+    }
+
+    async fn execute_several(&self, request: Request) -> Result<Answer, ApiError> {
+        match request {
             Request::Scan(request) => self.scan(request).await.map(Answer::Page),
             Request::BatchGetItem(request) => self.batch_get_item(request).await.map(Answer::BatchGet),
             Request::BatchWriteItem(request) => self.batch_write_item(request).await.map(Answer::BatchWrite),

@@ -26,7 +26,7 @@ pub struct IndexRow {
 
 /// The row `item` has in `index`; `None` where it lacks one of the index's keys, or where the value of one cannot be a
 /// key (an item that was there before the index, or came from a region without it).
-pub fn row(index: &Index, schema: &KeySchema, key: &ItemKey, item: ItemRef<'_>) -> Option<IndexRow> {
+pub fn row(index: &Index, schema: &KeySchema, key: &ItemKey, item: &Item) -> Option<IndexRow> {
     let part = |attribute: &KeyAttribute, most: usize| {
         let value = item.get(&attribute.name)?;
         is_key(attribute, most, value).then(|| value.key_bytes()).flatten()
@@ -44,14 +44,14 @@ fn is_key(attribute: &KeyAttribute, most: usize, value: ValueRef<'_>) -> bool {
 }
 
 /// What the index shows of an item: its keys, the table's keys, and what it projects.
-pub fn project(index: &Index, schema: &KeySchema, item: ItemRef<'_>) -> Item {
+pub fn project(index: &Index, schema: &KeySchema, item: &Item) -> Item {
     let included: &[String] = match &index.projection {
-        IndexProjection::All => return item.to_item(),
+        IndexProjection::All => return item.clone(),
         IndexProjection::KeysOnly => &[],
         IndexProjection::Include(names) => names,
     };
     Item::build(|out| {
-        for (name, value) in item.attributes().iter() {
+        for (name, value) in item.as_ref().attributes().iter() {
             let is_key = schema.contains(name) || index.keys().any(|key| key.name == name);
             if is_key || included.iter().any(|included| included == name) {
                 out.name(name);
@@ -65,8 +65,8 @@ pub fn project(index: &Index, schema: &KeySchema, item: ItemRef<'_>) -> Item {
 pub fn changes(
     table: &TableDocument,
     key: &ItemKey,
-    old: Option<ItemRef<'_>>,
-    new: Option<ItemRef<'_>>,
+    old: Option<&Item>,
+    new: Option<&Item>,
     out: &mut Vec<Row>,
 ) {
     for index in &table.indexes {
@@ -79,8 +79,7 @@ pub fn changes(
             out.push(Row { space: Space::Index, key: old.key, value: None });
         }
         if let Some(new) = new {
-            let value = Some(Bytes::copy_from_slice(new.item.as_bytes()));
-            out.push(Row { space: Space::Index, key: new.key, value });
+            out.push(Row { space: Space::Index, key: new.key, value: Some(new.item.to_bytes()) });
         }
     }
 }

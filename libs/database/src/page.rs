@@ -113,10 +113,10 @@ impl<E: Engine + Documents> Database<E> {
                 .await?
                 .pop()
                 .flatten();
-            let Some(item) = stored.as_deref().and_then(StoredItem::item_of) else { continue };
+            let Some(item) = stored.as_ref().and_then(StoredItem::item_shared) else { continue };
             used.read += capacity::read_units(item.size(), reading);
             fetched += item.size();
-            if request.filter.is_none_or(|filter| filter.holds(Some(item))) {
+            if request.filter.is_none_or(|filter| filter.holds(Some(item.as_ref()))) {
                 page.items.push(project(item, request.projection));
             }
             if fetched > PAGE_BYTES && page.scanned < rows.items.len() {
@@ -141,7 +141,8 @@ impl Evaluated {
         } else if request.filter.is_none_or(|filter| filter.holds(Some(item))) {
             self.count += 1;
             if request.select != Some(Select::Count) {
-                self.items.push(project(item, request.projection));
+                let shown = |projection: &Projection| projection.project(item);
+                self.items.push(request.projection.map_or_else(|| item.to_item(), shown));
             }
         }
         let full = self.bytes > PAGE_BYTES || request.limit.is_some_and(|limit| self.scanned >= limit);

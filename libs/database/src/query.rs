@@ -238,7 +238,7 @@ pub(crate) fn start_position(
     if known.len() != start.as_ref().attributes().len() {
         return Err(invalid(""));
     }
-    index::row(index, &table.keys, &key, start.as_ref()).map(|row| row.key).ok_or_else(mismatch)
+    index::row(index, &table.keys, &key, start).map(|row| row.key).ok_or_else(mismatch)
 }
 
 pub(crate) fn key_attributes<'a>(

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use tradewind_engine::{Documents, Engine, Space};
-use tradewind_model::{Item, ItemKey, ItemRef, StoredItem};
+use tradewind_model::{Item, ItemKey, StoredItem};
 use tradewind_wire::ApiError;
 use tradewind_wire::request::item::{BatchGetItem, GetItem, TableGets, TransactGetItems};
 use tradewind_wire::response::item::{BatchGetOutput, Capacity, GetOutput, TransactGetOutput};
@@ -31,8 +31,8 @@ impl<E: Engine + Documents> Database<E> {
         self.touch(&table, key.partition_key());
         let stored = key.stored(table.incarnation);
         let row = self.rows_as(request.consistent || request.fresh, &[&stored]).await?.pop().flatten();
-        let item = row.as_deref().and_then(StoredItem::item_of);
-        let read = capacity::read_units(item.map_or(0, |item| item.size()), Reading::of(request.consistent));
+        let item = row.as_ref().and_then(StoredItem::item_shared);
+        let read = capacity::read_units(item.as_ref().map_or(0, Item::size), Reading::of(request.consistent));
         self.charge(&table, || Capacity { read, ..Capacity::default() });
         let projected = item.map(|item| project(item, request.projection.as_ref()));
         let capacity =
@@ -83,8 +83,8 @@ impl<E: Engine + Documents> Database<E> {
         let rows = self.rows_as(gets.consistent || gets.fresh, &refs).await?;
         let (mut items, mut unprocessed) = (Vec::new(), Vec::new());
         for (row, asked) in rows.iter().zip(&gets.keys) {
-            let item = row.as_deref().and_then(StoredItem::item_of);
-            let size = item.map_or(0, |item| item.size());
+            let item = row.as_ref().and_then(StoredItem::item_shared);
+            let size = item.as_ref().map_or(0, Item::size);
             if size > *left {
                 *left = 0;
                 unprocessed.push(asked.clone());
@@ -119,15 +119,15 @@ impl<E: Engine + Documents> Database<E> {
         }
         let refs: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
         let rows = self.rows(&refs).await?;
-        let items: Vec<_> = rows.iter().map(|row| row.as_deref().and_then(StoredItem::item_of)).collect();
-        if items.iter().flatten().map(|item| item.size()).sum::<usize>() > TRANSACTION_BYTES {
+        let items: Vec<_> = rows.iter().map(|row| row.as_ref().and_then(StoredItem::item_shared)).collect();
+        if items.iter().flatten().map(Item::size).sum::<usize>() > TRANSACTION_BYTES {
             return Err(ApiError::validation(
                 "Member must have total size less than or equal to 4194304 bytes",
             ));
         }
         let mut output = TransactGetOutput::default();
         for ((item, get), table) in items.into_iter().zip(&request.gets).zip(&tables) {
-            let read = capacity::read_units(item.map_or(0, |item| item.size()), Reading::Transactional);
+            let read = capacity::read_units(item.as_ref().map_or(0, Item::size), Reading::Transactional);
             self.charge(table, || Capacity { read, ..Capacity::default() });
             let used = Capacity { read, split: true, ..Capacity::default() };
             merge_capacity(&mut output.capacity, capacity::named(&get.table, request.capacity, used));
@@ -176,6 +176,9 @@ fn check_keys(table: &TableDocument, keys: &[Item]) -> Result<Vec<ItemKey>, ApiE
     Ok(keys)
 }
 
-pub(crate) fn project(item: ItemRef<'_>, projection: Option<&tradewind_expression::Projection>) -> Item {
-    projection.map_or_else(|| item.to_item(), |projection| projection.project(item))
+pub(crate) fn project(item: Item, projection: Option<&tradewind_expression::Projection>) -> Item {
+    match projection {
+        None => item,
+        Some(projection) => projection.project(item.as_ref()),
+    }
 }

@@ -312,9 +312,7 @@ impl<E: Engine + Documents> Database<E> {
             parts.iter().map(|part| part.write.key.stored(part.table.document().incarnation)).collect();
         let refs: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
         let rows = self.rows(&refs).await?;
-        let item = |row: &Option<Bytes>| {
-            row.as_deref().and_then(tradewind_model::StoredItem::item_of).map(|item| item.to_item())
-        };
+        let item = |row: &Option<Bytes>| row.as_ref().and_then(tradewind_model::StoredItem::item_shared);
         let mut written = Vec::with_capacity(parts.len());
         for (part, row) in parts.iter().zip(&rows) {
             // What the earlier request did is not after the log's end.

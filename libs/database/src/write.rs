@@ -40,9 +40,9 @@ impl<E: Engine + Documents> Database<E> {
         }
         key_paths::check_update(&document, request.update.as_ref())?;
         key_paths::check_condition(&document, request.condition.as_ref())?;
-        let touched = request.update.clone().filter(|_| {
-            matches!(request.returns.values, ReturnValues::UpdatedOld | ReturnValues::UpdatedNew)
-        });
+        let shows_touched =
+            matches!(request.returns.values, ReturnValues::UpdatedOld | ReturnValues::UpdatedNew);
+        let touched = request.update.as_ref().filter(|_| shows_touched).cloned();
         let action = Action::Update { key: request.key, update: request.update };
         let write = write(key, action, request.condition, request.returns);
         self.write_one(&request.table, &table, write, request.returns, touched).await
@@ -199,8 +199,7 @@ async fn write_all<E: Engine + Documents>(
 }
 
 pub(crate) fn cost(table: &TableDocument, key: &ItemKey, written: &Written, transactional: bool) -> Capacity {
-    let (old, new) = (written.old.as_ref().map(Item::as_ref), written.new.as_ref().map(Item::as_ref));
-    capacity::of_write(table, key, old, new, transactional)
+    capacity::of_write(table, key, written.old.as_ref(), written.new.as_ref(), transactional)
 }
 
 /// A write that was refused costs as much as writing what it met.

@@ -120,6 +120,17 @@ fn heartbeat(source: Source) -> Arrival {
     }
 }
 
+/// A request's future once had room for the largest operation of all, CreateTable and PartiQL among them, and was copied at that size
+/// several times for each GetItem.
+#[tokio::test]
+async fn a_request_takes_little_room() {
+    let database = open("us-east-1", &Faults::default()).await;
+    let body = br#"{"TableName":"orders","Key":{"id":{"S":"a"}}}"#;
+    let request = decode(Operation::GetItem, body).expect("a valid request");
+    let bytes = size_of_val(&database.execute(request));
+    assert!(bytes <= 6 * 1024, "{bytes} bytes");
+}
+
 /// The seeding region names the joiner before it tells it where links begin. A link that was quicker began at the start of
 /// the log; the joiner then moved on to the pin, and kept a put whose delete lay in between.
 #[tokio::test]

@@ -96,7 +96,7 @@ impl Change {
         let key = ItemKey::from_bytes(reader.long()?.to_vec())?;
         let image = |reader: &mut Reader<'_>, flag| match flags & flag {
             0 => Some(None),
-            _ => Some(Some(Item::from_bytes(reader.long()?)?)),
+            _ => Some(Some(Item::from_bytes(reader.long()?.to_vec())?)),
         };
         let old = image(&mut reader, OLD)?;
         let new = image(&mut reader, NEW)?;

@@ -13,6 +13,8 @@
 //!
 //! Integers are big-endian. A test decodes every format ever released.
 
+use bytes::Bytes;
+
 use crate::code::{Reader, put_region, put_vector};
 use crate::id::Region;
 use crate::value::{Item, ItemRef};
@@ -59,13 +61,28 @@ impl StoredItem {
 
     /// `None` if the bytes are no stored item, or of a format this program does not know.
     pub fn decode(bytes: &[u8]) -> Option<StoredItem> {
+        StoredItem::decode_with(bytes, |item| Item::from_bytes(item.to_vec()))
+    }
+
+    /// The same without a copy: the item stays a part of `bytes`, and keeps all of them.
+    pub fn decode_shared(bytes: &Bytes) -> Option<StoredItem> {
+        StoredItem::decode_with(bytes, |item| Item::from_bytes(bytes.slice_ref(item)))
+    }
+
+    fn decode_with(bytes: &[u8], item_of: impl FnOnce(&[u8]) -> Option<Item>) -> Option<StoredItem> {
         let mut reader = Reader::new(bytes);
         let flags = read_head(&mut reader)?;
         let version = reader.version()?;
         let vector = reader.vector()?;
         let stable = if flags & CARRIES_STABLE != 0 { Some(Hlc(reader.u64()?)) } else { None };
-        let item = if flags & TOMBSTONE != 0 { None } else { Some(Item::from_bytes(reader.rest())?) };
+        let item = if flags & TOMBSTONE != 0 { None } else { Some(item_of(reader.rest())?) };
         Some(StoredItem { version, vector, stable, expired: flags & EXPIRED != 0, item })
+    }
+
+    /// Only the attributes, without a copy; `None` for a tombstone (or foreign bytes).
+    pub fn item_shared(bytes: &Bytes) -> Option<Item> {
+        let item = StoredItem::item_of(bytes)?;
+        Item::from_bytes(bytes.slice_ref(item.as_bytes()))
     }
 
     /// Only the attributes, in place: what reads need. `None` for a tombstone (or foreign bytes).
@@ -138,6 +155,10 @@ mod tests {
         assert_eq!(StoredItem::decode(&bytes), Some(tombstone));
         assert_eq!(StoredItem::item_of(&bytes), None);
         assert_eq!(StoredItem::item_of(&sample().encode()), sample().item.as_ref().map(Item::as_ref));
+        let shared = Bytes::from(sample().encode());
+        assert_eq!(StoredItem::decode_shared(&shared), Some(sample()));
+        assert_eq!(StoredItem::item_shared(&shared), sample().item);
+        assert_eq!(StoredItem::item_shared(&bytes.into()), None);
     }
 
     #[test]

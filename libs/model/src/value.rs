@@ -15,6 +15,8 @@
 //! Integers are little-endian; `bytes` counts what follows `count`. Engines check their blocks' sums; a reader that
 //! meets bytes of another shape all the same sees an end where they stop making sense, and never panics.
 
+use bytes::Bytes;
+
 use crate::number::Number;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
@@ -501,9 +503,10 @@ fn scan_runs<'a>(
     (count, sorted)
 }
 
-/// An item, or any map of attributes: an owned stored M.
+/// An item, or any map of attributes: a stored M that is kept. A copy shares its bytes: a write hands its item from the request to
+/// the row, the change and the answer.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Item(Vec<u8>);
+pub struct Item(Bytes);
 
 impl Item {
     pub fn empty() -> Item {
@@ -516,11 +519,11 @@ impl Item {
         let mark = writer.begin(Type::M);
         entries(&mut writer);
         writer.end_map(mark);
-        Item(writer.finish())
+        Item(writer.finish().into())
     }
 
     /// `bytes` are a stored M; `None` if they are not.
-    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Option<Item> {
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Option<Item> {
         let bytes = bytes.into();
         let whole =
             take_value(&bytes).is_some_and(|(value, rest)| rest.is_empty() && value.kind() == Type::M);
@@ -529,6 +532,11 @@ impl Item {
 
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The same bytes, to be kept.
+    pub fn to_bytes(&self) -> Bytes {
+        self.0.clone()
     }
 
     pub fn as_ref(&self) -> ItemRef<'_> {
@@ -579,6 +587,6 @@ impl<'a> ItemRef<'a> {
     }
 
     pub fn to_item(self) -> Item {
-        Item(self.as_bytes().to_vec())
+        Item(Bytes::copy_from_slice(self.as_bytes()))
     }
 }

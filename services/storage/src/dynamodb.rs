@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tradewind_database::Database;
 use tradewind_engine::{Documents, Engine};
 use tradewind_telemetry::trace;
@@ -23,8 +23,9 @@ pub async fn answer<E: Engine + Documents>(front: &Front<E>, parts: &Parts, sent
     let Some(sent) = sent else { return render(too_large()) };
     let id = RequestId::from_random(random());
     let head = head_of(parts);
-    let region = front.fixed.clone().unwrap_or_else(|| front.regions.first().database.region().to_string());
-    let envelope = match admit(&head, !sent.is_empty(), &region, id) {
+    let region =
+        || front.fixed.clone().unwrap_or_else(|| front.regions.first().database.region().to_string());
+    let envelope = match admit(&head, !sent.is_empty(), region, id) {
         Admission::Answered(reply) => return render(reply),
         Admission::Call(envelope) => envelope,
     };
@@ -70,18 +71,20 @@ async fn call<E: Engine + Documents>(
         // A body that is no JSON is told before a signature that is none.
         Err(error) => return Err(check_syntax(plain).err().unwrap_or_else(|| refused(&error))),
     };
-    let region = front
-        .region(&identity.region)
+    let database = front
+        .database(&identity.region)
         .ok_or_else(|| refused(&tradewind_iam::Error::unserved_region(&identity.region)))?;
     let session = Session::read(&parts.headers)?;
-    let performed = perform(front, region.database.clone(), operation, plain, &session);
-    let result = match spans::entry(operation, &region.database, parts, plain) {
-        None => performed.await,
-        Some(span) => Box::pin(spans::traced(span, performed)).await,
+    let result = match spans::entry(operation, &database, parts, plain) {
+        None => perform(front, database.clone(), operation, plain, &session).await,
+        Some(span) => {
+            let performed = perform(front, database.clone(), operation, plain, &session);
+            Box::pin(spans::traced(span, performed)).await
+        }
     };
-    region.database.count_request(operation, &result, began.elapsed());
+    database.count_request(operation, &result, began.elapsed());
     let answer = result?;
-    let headers = session.end(&region.database, &answer).await;
+    let headers = session.end(&database, &answer).await;
     Ok((answer, headers))
 }
 
@@ -184,29 +187,40 @@ fn render(reply: Reply) -> Answered {
             std::borrow::Cow::Owned(text) => HeaderValue::try_from(text),
         };
         // What a client wrote into a header is echoed only if it can be one.
-        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), value) {
+        if let (Ok(name), Ok(value)) = (header_name(name), value) {
             response.headers_mut().insert(name, value);
         }
     }
     response
 }
 
-fn head_of(parts: &Parts) -> Head<'_> {
-    let header = |name: &str| text(&parts.headers, name);
-    Head {
-        method: parts.method.as_str(),
-        path: parts.uri.path(),
-        content_type: header("content-type"),
-        content_encoding: header("content-encoding"),
-        accept_encoding: header("accept-encoding"),
-        target: header("x-amz-target"),
-        origin: header("origin"),
-        requested_headers: header("access-control-request-headers"),
-        requested_method: header("access-control-request-method"),
+/// The headers that every answer has are not parsed each time.
+fn header_name(name: &'static str) -> Result<HeaderName, header::InvalidHeaderName> {
+    match name {
+        "x-amzn-RequestId" => Ok(const { HeaderName::from_static("x-amzn-requestid") }),
+        "x-amz-crc32" => Ok(const { HeaderName::from_static("x-amz-crc32") }),
+        "Content-Type" => Ok(header::CONTENT_TYPE),
+        other => HeaderName::try_from(other),
     }
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn head_of(parts: &Parts) -> Head<'_> {
+    // Names that are known before are found without being parsed.
+    let header = |name: HeaderName| text(&parts.headers, &name);
+    Head {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        content_type: header(header::CONTENT_TYPE),
+        content_encoding: header(header::CONTENT_ENCODING),
+        accept_encoding: header(header::ACCEPT_ENCODING),
+        target: header(const { HeaderName::from_static("x-amz-target") }),
+        origin: header(header::ORIGIN),
+        requested_headers: header(header::ACCESS_CONTROL_REQUEST_HEADERS),
+        requested_method: header(header::ACCESS_CONTROL_REQUEST_METHOD),
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 

@@ -60,6 +60,9 @@ pub trait Regions<E>: Send + Sync + 'static {
     /// The region of that name, made if it may be; `None` if there is none.
     fn find(&self, name: &str) -> Option<Region<E>>;
 
+    /// Only its database: all that most requests need.
+    fn database(&self, name: &str) -> Option<Arc<Database<E>>>;
+
     /// The region of requests that name none: health checks, preflights.
     fn first(&self) -> Region<E>;
 }
@@ -80,5 +83,10 @@ impl<E: 'static> Front<E> {
     /// The region of a request signed for `signed`.
     pub(crate) fn region(&self, signed: &str) -> Option<Region<E>> {
         self.regions.find(self.fixed.as_deref().unwrap_or(signed))
+    }
+
+    /// The database of that region.
+    pub(crate) fn database(&self, signed: &str) -> Option<Arc<Database<E>>> {
+        self.regions.database(self.fixed.as_deref().unwrap_or(signed))
     }
 }

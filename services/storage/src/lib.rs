@@ -12,6 +12,7 @@ pub mod lambda;
 pub mod node;
 mod server;
 mod session;
+mod silence;
 mod spans;
 mod tables;
 mod tls;

@@ -443,6 +443,10 @@ impl<E: Engine + Documents> ServedRegions<E> for OneRegion<E> {
         (name == self.0.database.region().as_str()).then(|| self.0.clone())
     }
 
+    fn database(&self, name: &str) -> Option<Arc<Database<E>>> {
+        (name == self.0.database.region().as_str()).then(|| self.0.database.clone())
+    }
+
     fn first(&self) -> ServedRegion<E> {
         self.0.clone()
     }

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -30,10 +30,11 @@ use tradewind_wire::http::{MAX_BODY_BYTES, MAX_LAMBDA_BYTES, is_lambda_path};
 use crate::dynamodb;
 use crate::front::{Answered, Front, Guard, Region};
 use crate::lambda;
+use crate::silence::{Heard, Seen, Silence, Watch};
 
 /// Headers of one request together. (DynamoDB answers 400 beyond it.)
 const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// A client may take so long for its headers.
+/// A client may take so long for its next request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client may be silent for so long in the middle of its body, and take so long for the whole of it.
 const BODY_SILENCE: Duration = Duration::from_secs(20);
@@ -138,29 +139,44 @@ async fn connection<E: Engine + Documents>(
     front: Arc<Front<E>>,
     stop: CancellationToken,
 ) {
+    let silence = Silence::new();
     let service = service_fn(|request| {
-        let front = &front;
-        async move { Ok::<_, Infallible>(answer(front, request).await.map(Full::new)) }
+        let (front, under_way) = (&front, silence.request());
+        async move {
+            let answered = answer(front, request).await.map(Full::new);
+            drop(under_way);
+            Ok::<_, Infallible>(answered)
+        }
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(MAX_HEADER_BYTES * 4)
             .pipeline_flush(true)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Heard { stream, silence: &silence }), service)
     );
-    tokio::select! {
+    let mut watch = Watch::new(&silence, HEADER_TIMEOUT, stop);
+    let mut draining = false;
+    poll_fn(|context| {
         // A client that goes away in the middle is its own affair.
-        _ = connection.as_mut() => return,
-        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = connection.await;
+        if connection.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        match watch.look(context) {
+            Seen::Silence => Poll::Ready(()),
+            Seen::Stop if !draining => {
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+                connection.as_mut().poll(context).map(|_| ())
+            }
+            Seen::Stop | Seen::Nothing => Poll::Pending,
+        }
+    })
+    .await;
 }
 
 async fn answer<E: Engine + Documents>(front: &Front<E>, request: http::Request<Incoming>) -> Answered {
     let (parts, body) = request.into_parts();
-    let is_lambda = is_lambda_path(parts.uri.path());
+    let is_lambda = parts.uri.path() != "/" && is_lambda_path(parts.uri.path());
     let limit = if is_lambda { MAX_LAMBDA_BYTES } else { MAX_BODY_BYTES };
     let body = match read_in_time(body, limit).await {
         Some(Ok(body)) => body,

@@ -55,7 +55,8 @@ impl Session {
         }
         // A standby may not have yet what this region has applied.
         request.make_fresh();
-        database.wait_for(&self.tokens, self.wait).await
+        // In a box, as few requests wait and all would carry the room for it.
+        Box::pin(database.wait_for(&self.tokens, self.wait)).await
     }
 
     /// After it: what the answer says of it. The write stands, whoever has it.
@@ -65,11 +66,15 @@ impl Session {
         answer: &Answer,
     ) -> Vec<(HeaderName, HeaderValue)> {
         let Some(tokens) = answer.tokens().filter(|tokens| !tokens.is_empty()) else { return Vec::new() };
-        let text = tokens.iter().map(to_text).collect::<Vec<_>>().join(",");
+        let mut text = String::new();
+        for token in tokens.iter() {
+            text.push_str(if text.is_empty() { "" } else { "," });
+            text.push_str(&to_text(token));
+        }
         let text = HeaderValue::try_from(text).expect("base64 and commas can be a header");
         let mut headers = vec![(TOKEN, text)];
         if let Some(wanted) = self.wait_for {
-            let reached = database.reached(tokens, wanted, self.wait).await;
+            let reached = Box::pin(database.reached(tokens, wanted, self.wait)).await;
             headers.push((REGIONS, HeaderValue::from(reached)));
         }
         headers

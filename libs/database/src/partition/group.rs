@@ -329,10 +329,10 @@ impl<'a> Group<'a> {
     fn store(&mut self, key: &ItemKey, stored: Option<StoredItem>, row: StoredItem, cause: Cause) {
         self.raise(row.version.hlc);
         let old = stored.as_ref().and_then(|stored| stored.item.as_ref());
-        let (old_ref, new_ref) = (old.map(Item::as_ref), row.item.as_ref().map(Item::as_ref));
+        let new = row.item.as_ref();
         let rows = &mut self.commit.rows;
-        index::changes(self.table, key, old_ref, new_ref, rows);
-        expiry::changes(self.table, key, old_ref, new_ref, rows);
+        index::changes(self.table, key, old, new, rows);
+        expiry::changes(self.table, key, old.map(Item::as_ref), new.map(Item::as_ref), rows);
         if self.table.is_replicated() {
             self.state.tombstones += i64::from(row.item.is_none());
             self.state.tombstones -= i64::from(stored.as_ref().is_some_and(|stored| stored.item.is_none()));
@@ -608,8 +608,8 @@ impl<'a> Group<'a> {
     fn fill(&mut self, index_name: &str, key: &ItemKey) {
         let Some(index) = self.table.index(index_name) else { return };
         let Some(item) = self.item(key) else { return };
-        if let Some(row) = index::row(index, &self.table.keys, key, item.as_ref()) {
-            let value = Some(Bytes::copy_from_slice(row.item.as_bytes()));
+        if let Some(row) = index::row(index, &self.table.keys, key, &item) {
+            let value = Some(row.item.to_bytes());
             self.commit.rows.push(Row { space: Space::Index, key: row.key, value });
             self.must_commit = true;
         }

@@ -312,7 +312,7 @@ pub async fn read_items<E: Engine>(
     table: &TableDocument,
     ops: &[Op],
 ) -> Result<HashMap<ItemKey, Option<StoredItem>>, Error> {
-    let mut current = HashMap::new();
+    let mut current = HashMap::with_capacity(ops.len());
     ops.iter().flat_map(Op::keys).for_each(|key| {
         current.insert(key.clone(), None);
     });
@@ -324,7 +324,8 @@ pub async fn read_items<E: Engine>(
     let rows = engine.read(Space::Items, &refs).await?;
     for (row, stored) in current.values_mut().zip(rows) {
         if let Some(bytes) = stored {
-            let decoded = StoredItem::decode(&bytes).ok_or_else(|| Error::Corrupt("an item's row".into()))?;
+            let decoded =
+                StoredItem::decode_shared(&bytes).ok_or_else(|| Error::Corrupt("an item's row".into()))?;
             *row = Some(decoded);
         }
     }

@@ -9,12 +9,16 @@ fn id() -> RequestId {
     RequestId::from_random(ID)
 }
 
+fn region() -> String {
+    "us-east-1".to_owned()
+}
+
 fn post(content_type: &'static str) -> Head<'static> {
     Head { method: "POST", path: "/", content_type: Some(content_type), ..Head::default() }
 }
 
 fn answered(head: &Head<'_>) -> Reply {
-    match admit(head, true, "us-east-1", id()) {
+    match admit(head, true, region, id()) {
         Admission::Answered(reply) => reply,
         Admission::Call(_) => panic!("{head:?} was admitted"),
     }
@@ -70,9 +74,7 @@ fn content_types_are_accepted_with_parameters_and_echoed() {
         ("application/json; charset=utf-8", JSON),
         ("Application/X-Amz-Json-1.0", JSON_1_0),
     ] {
-        let Admission::Call(envelope) = admit(&post(given), true, "us-east-1", id()) else {
-            panic!("{given}")
-        };
+        let Admission::Call(envelope) = admit(&post(given), true, region, id()) else { panic!("{given}") };
         let reply = envelope.seal(200, b"{}".to_vec(), id());
         assert_eq!(header(&reply, "Content-Type"), Some(echoed));
         assert_eq!(header(&reply, "x-amz-crc32"), Some("2745614147"));
@@ -80,7 +82,7 @@ fn content_types_are_accepted_with_parameters_and_echoed() {
     }
     let bare = Head { content_type: None, ..post("") };
     assert!(
-        matches!(admit(&bare, false, "us-east-1", id()), Admission::Call(_)),
+        matches!(admit(&bare, false, region, id()), Admission::Call(_)),
         "without a body any type will do"
     );
 }
@@ -101,7 +103,7 @@ fn preflights_are_answered_and_origins_allowed() {
     assert_eq!(header(&reply, "Access-Control-Allow-Methods"), Some("POST"));
     assert_eq!(header(&reply, "Access-Control-Max-Age"), Some("172800"));
     let call = Head { origin: Some("https://example.org"), ..post(JSON) };
-    let Admission::Call(envelope) = admit(&call, true, "us-east-1", id()) else { panic!("a call") };
+    let Admission::Call(envelope) = admit(&call, true, region, id()) else { panic!("a call") };
     assert_eq!(header(&envelope.seal(200, Vec::new(), id()), "Access-Control-Allow-Origin"), Some("*"));
 }
 
@@ -109,14 +111,14 @@ fn preflights_are_answered_and_origins_allowed() {
 fn large_answers_are_compressed_for_those_who_accept_it_and_summed_as_sent() {
     let large = vec![b'x'; 4097];
     let head = Head { accept_encoding: Some("gzip"), ..post(JSON_1_0) };
-    let Admission::Call(envelope) = admit(&head, true, "us-east-1", id()) else { panic!("a call") };
+    let Admission::Call(envelope) = admit(&head, true, region, id()) else { panic!("a call") };
     let reply = envelope.seal(200, large.clone(), id());
     assert_eq!(header(&reply, "Content-Encoding"), Some("gzip"));
     assert_eq!(header(&reply, "x-amz-crc32"), Some(crc32fast::hash(&reply.body).to_string().as_str()));
     assert_eq!(body::plain(Some("gzip"), &reply.body).as_deref(), Ok(&large[..]));
     let small = envelope.seal(200, large[1..].to_vec(), id());
     assert_eq!((header(&small, "Content-Encoding"), small.body.len()), (None, 4096));
-    let Admission::Call(plain) = admit(&post(JSON_1_0), true, "us-east-1", id()) else { panic!("a call") };
+    let Admission::Call(plain) = admit(&post(JSON_1_0), true, region, id()) else { panic!("a call") };
     assert_eq!(plain.seal(200, large, id()).body.len(), 4097);
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, RwLock, Weak};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tradewind_database::Database;
 use tradewind_model::Region;
 use tradewind_replication::{Chaos, LocalPeer};
 use tradewind_storage::Regions as ServedRegions;
@@ -162,6 +163,11 @@ impl RegionSet {
         std::mem::take(&mut *self.opening.lock().expect("no panic while held"))
     }
 
+    fn found(&self, name: &str) -> Option<Arc<RegionProcess>> {
+        let region = Region::new(name).ok()?;
+        self.get(region).or_else(|| self.open_more(region))
+    }
+
     fn served(&self, process: &Arc<RegionProcess>) -> tradewind_storage::Region<Store> {
         let regions = self.this.upgrade().expect("it is served by itself");
         let other = Arc::new(Admin { regions, process: process.clone() });
@@ -171,9 +177,11 @@ impl RegionSet {
 
 impl ServedRegions<Store> for RegionSet {
     fn find(&self, name: &str) -> Option<tradewind_storage::Region<Store>> {
-        let region = Region::new(name).ok()?;
-        let process = self.get(region).or_else(|| self.open_more(region))?;
-        Some(self.served(&process))
+        self.found(name).map(|process| self.served(&process))
+    }
+
+    fn database(&self, name: &str) -> Option<Arc<Database<Store>>> {
+        self.found(name).map(|process| process.database.clone())
     }
 
     fn first(&self) -> tradewind_storage::Region<Store> {

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tradewind_database::Database;
 use tradewind_model::Region;
 use tradewind_rpc::{Answering, CallError, Question};
 use tradewind_storage::{Answered, Guard, Other, lambda, metrics_answer};
@@ -136,6 +137,10 @@ pub struct OneRegion(pub tradewind_storage::Region<Store>);
 impl tradewind_storage::Regions<Store> for OneRegion {
     fn find(&self, name: &str) -> Option<tradewind_storage::Region<Store>> {
         (name == self.0.database.region().as_str()).then(|| self.0.clone())
+    }
+
+    fn database(&self, name: &str) -> Option<Arc<Database<Store>>> {
+        (name == self.0.database.region().as_str()).then(|| self.0.database.clone())
     }
 
     fn first(&self) -> tradewind_storage::Region<Store> {
