@@ -52,6 +52,7 @@ fn write(request: UpdateItem) -> Write {
         condition: request.condition,
         item_on_failure: false,
         request: None,
+        trace: None,
     }
 }
 
@@ -63,7 +64,7 @@ fn new_item(table: &TableDocument, write: &Write, old: &Item) -> Item {
 }
 
 fn answer(item: Item) -> Vec<u8> {
-    let output = WriteOutput { attributes: Some(item), capacity: None, metrics: None };
+    let output = WriteOutput { attributes: Some(item), ..WriteOutput::default() };
     let mut out = Vec::with_capacity(256);
     encode(&Answer::Write(output), &mut out);
     out
