@@ -24,6 +24,9 @@ const ATTEMPTS: u32 = 3;
 const AT_ONCE: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+/// An attempt that began in time may last so much longer: an owner whose database stands still finds out only step by step
+/// what became of its commits.
+const LATE: Duration = Duration::from_secs(10);
 
 pub(super) struct Errand<'a, E> {
     table: &'a Table<E>,
@@ -83,7 +86,7 @@ impl<'a, E: Engine + Documents> Errand<'a, E> {
         let mut changed = self.table.shared.cluster.changed();
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
-            let cause = match self.attempt().await {
+            let cause = match self.attempt_in_time().await {
                 Ok(answer) => return Ok(answer),
                 Err(Missed::Stop(error)) => return Err(error),
                 Err(Missed::Stale) if attempt <= AT_ONCE => continue,
@@ -102,6 +105,16 @@ impl<'a, E: Engine + Documents> Errand<'a, E> {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         unreachable!("the last attempt returns")
+    }
+
+    /// A region of one node waits for its disk, however long that takes; elsewhere a client is told in time that nobody knows.
+    async fn attempt_in_time(&mut self) -> Result<Answer, Missed> {
+        if self.table.shared.alone {
+            return self.attempt().await;
+        }
+        let end = self.deadline + LATE;
+        let attempted = tokio::time::timeout_at(end, self.attempt()).await;
+        attempted.unwrap_or_else(|_| Err(Missed::Stop(undecidable())))
     }
 
     async fn attempt(&mut self) -> Result<Answer, Missed> {
@@ -255,5 +268,7 @@ fn unreached(cause: &str) -> ApiError {
 }
 
 fn undecidable() -> ApiError {
-    ApiError::internal("It is not known whether the write was done: the node that was to do it has gone")
+    ApiError::internal(
+        "It is not known whether the write was done: the node that was to do it has gone, or does not answer",
+    )
 }
