@@ -50,6 +50,22 @@ pub struct Checkpoints<D> {
     documents: Arc<D>,
 }
 
+/// A shard's checkpoint at one moment.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    name: String,
+    /// `None`: nobody ever ran it.
+    row: Option<Row>,
+    revision: Option<u64>,
+}
+
+impl Seen {
+    /// Empty: nobody holds it.
+    pub fn owner(&self) -> &str {
+        self.row.as_ref().map_or("", |row| &row.owner)
+    }
+}
+
 /// The right to save one shard's checkpoint, until somebody else takes it.
 #[derive(Clone, Debug)]
 pub struct Lease {
@@ -77,55 +93,21 @@ impl<D: Documents> Checkpoints<D> {
         Checkpoints { documents }
     }
 
-    /// Takes a shard over; one never seen before begins at `start`.
-    pub async fn acquire(
-        &self,
-        mapping: &str,
-        shard_id: &str,
-        owner: &str,
-        start: Position,
-    ) -> Result<Lease, SaveError> {
-        let name = format!("{mapping}/{shard_id}");
-        loop {
-            let found = self.documents.get(CHECKPOINTS, &name).await?;
-            let expected = found.as_ref().map(|found| found.revision);
-            let row = match &found {
-                Some(found) => decode(found)?,
-                None => Row { owner: String::new(), epoch: 0, position: start.clone(), finished: false },
-            };
-            let row = Row { owner: owner.to_owned(), epoch: row.epoch + 1, ..row };
-            if let Some(revision) = self.write(&name, expected, &row).await? {
-                return Ok(Lease { name, row, revision });
-            }
-        }
-    }
-
-    /// Who holds a shard; empty: nobody.
-    pub async fn owner(&self, mapping: &str, shard_id: &str) -> Result<String, SaveError> {
-        let found = self.documents.get(CHECKPOINTS, &format!("{mapping}/{shard_id}")).await?;
-        Ok(found.map(|found| decode(&found)).transpose()?.map_or_else(String::new, |row| row.owner))
-    }
-
-    /// Takes a shard over from `former`, who is dead, or nobody (empty). `None`: somebody else holds it by now.
-    pub async fn claim(
-        &self,
-        mapping: &str,
-        shard_id: &str,
-        owner: &str,
-        former: &str,
-        start: Position,
-    ) -> Result<Option<Lease>, SaveError> {
+    /// How a shard stands, for who means to take it.
+    pub async fn look(&self, mapping: &str, shard_id: &str) -> Result<Seen, SaveError> {
         let name = format!("{mapping}/{shard_id}");
         let found = self.documents.get(CHECKPOINTS, &name).await?;
-        let row = match &found {
-            Some(found) => decode(found)?,
-            None => Row { owner: String::new(), epoch: 0, position: start, finished: false },
-        };
-        if row.owner != former {
-            return Ok(None);
-        }
+        let revision = found.as_ref().map(|found| found.revision);
+        Ok(Seen { name, row: found.as_ref().map(decode).transpose()?, revision })
+    }
+
+    /// Takes a shard over as it was seen; one never run before begins at `start`. `None`: its owner has saved since, or
+    /// somebody else has taken it.
+    pub async fn take(&self, seen: Seen, owner: &str, start: Position) -> Result<Option<Lease>, SaveError> {
+        let Seen { name, row, revision } = seen;
+        let row = row.unwrap_or(Row { owner: String::new(), epoch: 0, position: start, finished: false });
         let row = Row { owner: owner.to_owned(), epoch: row.epoch + 1, ..row };
-        let revision = self.write(&name, found.map(|found| found.revision), &row).await?;
+        let revision = self.write(&name, revision, &row).await?;
         Ok(revision.map(|revision| Lease { name, row, revision }))
     }
 
@@ -229,14 +211,24 @@ mod tests {
         Position { sequence: Sequence(sequence), window: None }
     }
 
+    async fn taken(
+        checkpoints: &Checkpoints<MemoryDocuments>,
+        mapping: &str,
+        owner: &str,
+        start: Position,
+    ) -> Lease {
+        let seen = checkpoints.look(mapping, "s").await.unwrap();
+        checkpoints.take(seen, owner, start).await.unwrap().expect("nobody else takes it")
+    }
+
     #[tokio::test]
     async fn a_stale_owners_late_save_is_refused() {
         let checkpoints = Checkpoints::new(Arc::new(MemoryDocuments::default()));
-        let mut old = checkpoints.acquire("m", "s", "one", at(7)).await.unwrap();
+        let mut old = taken(&checkpoints, "m", "one", at(7)).await;
         assert_eq!((old.position(), old.epoch()), (&at(7), 1));
         checkpoints.save(&mut old, at(9), false).await.unwrap();
 
-        let mut new = checkpoints.acquire("m", "s", "two", at(0)).await.unwrap();
+        let mut new = taken(&checkpoints, "m", "two", at(0)).await;
         assert_eq!((new.position(), new.epoch()), (&at(9), 2));
         assert!(matches!(checkpoints.save(&mut old, at(50), false).await, Err(SaveError::Fenced)));
         checkpoints.save(&mut new, at(10), true).await.unwrap();
@@ -246,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn a_save_whose_outcome_was_unknown_can_be_repeated() {
         let checkpoints = Checkpoints::new(Arc::new(MemoryDocuments::default()));
-        let mut lease = checkpoints.acquire("m", "s", "one", at(0)).await.unwrap();
+        let mut lease = taken(&checkpoints, "m", "one", at(0)).await;
         let mut forgetful = lease.clone();
         checkpoints.save(&mut lease, at(1), false).await.unwrap();
         checkpoints.save(&mut forgetful, at(2), false).await.unwrap();
@@ -254,21 +246,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_shard_is_taken_from_nobody_or_from_whom_the_taker_means() {
+    async fn a_shard_is_taken_as_it_was_seen_or_not_at_all() {
         let checkpoints = Checkpoints::new(Arc::new(MemoryDocuments::default()));
-        let claim =
-            |owner: &'static str, former: &'static str| checkpoints.claim("m", "s", owner, former, at(0));
-        assert_eq!(checkpoints.owner("m", "s").await.unwrap(), "");
-        let mut one = claim("one", "").await.unwrap().expect("nobody has it");
-        assert_eq!(checkpoints.owner("m", "s").await.unwrap(), "one");
-        assert!(claim("two", "").await.unwrap().is_none());
+        let look = || async { checkpoints.look("m", "s").await.unwrap() };
+        let take = |seen: Seen, owner: &'static str| checkpoints.take(seen, owner, at(0));
+        let never = look().await;
+        assert_eq!(never.owner(), "");
+        let mut one = take(never.clone(), "one").await.unwrap().expect("nobody has it");
+        assert!(take(never, "two").await.unwrap().is_none());
+        let before = look().await;
+        assert_eq!(before.owner(), "one");
+        // Even to where it was: who saves is alive, whatever the taker believes.
+        checkpoints.save(&mut one, at(0), false).await.unwrap();
+        assert!(take(before, "two").await.unwrap().is_none());
         checkpoints.save(&mut one, at(5), false).await.unwrap();
         checkpoints.release(one).await.unwrap();
         checkpoints.disown("m", "s", "one").await.unwrap();
-        let two = claim("two", "").await.unwrap().expect("it was let go");
+        let two = take(look().await, "two").await.unwrap().expect("it was let go");
         assert_eq!((two.position(), two.epoch()), (&at(5), 2));
-        assert!(claim("three", "one").await.unwrap().is_none(), "two holds it");
-        let mut three = claim("three", "two").await.unwrap().expect("its owner is dead");
+        let mut three = take(look().await, "three").await.unwrap().expect("its owner is dead");
         assert!(matches!(checkpoints.release(two).await, Err(SaveError::Fenced)));
         checkpoints.save(&mut three, at(6), false).await.unwrap();
     }
@@ -276,8 +272,8 @@ mod tests {
     #[tokio::test]
     async fn a_deleted_mapping_leaves_nothing_and_its_owner_is_fenced() {
         let checkpoints = Checkpoints::new(Arc::new(MemoryDocuments::default()));
-        let mut lease = checkpoints.acquire("m", "s", "one", at(0)).await.unwrap();
-        let _other = checkpoints.acquire("m2", "s", "one", at(0)).await.unwrap();
+        let mut lease = taken(&checkpoints, "m", "one", at(0)).await;
+        let _other = taken(&checkpoints, "m2", "one", at(0)).await;
         checkpoints.forget("m").await.unwrap();
         assert_eq!(checkpoints.mappings().await.unwrap(), ["m2".to_owned()].into());
         assert!(matches!(checkpoints.save(&mut lease, at(1), false).await, Err(SaveError::Fenced)));

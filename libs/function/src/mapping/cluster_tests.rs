@@ -356,6 +356,39 @@ async fn a_frozen_nodes_late_checkpoint_is_refused() {
     frozen.task.abort();
 }
 
+/// What it has read meanwhile it may not begin: the renewal comes before it notices what was saved.
+#[tokio::test]
+async fn a_node_that_has_its_lease_again_begins_nothing_that_was_taken_from_it() {
+    let mut cluster = Cluster::new(&[("s", None)], false, 5);
+    cluster.map(&mapping("m", STREAM_ARN)).await;
+    cluster.start();
+    cluster.stream.append("s", 1, "INSERT", now_ms());
+    cluster.everything_is_done(1, "before").await;
+    let read = Checkpoints::new(cluster.documents.clone());
+    let read = || async { read.positions("m").await.unwrap()["s"].position.sequence };
+    let (before, frozen) = (read().await, cluster.freeze(0));
+    for _ in 0..10 {
+        cluster.stream.append("s", 1, "MODIFY", now_ms());
+    }
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while read().await == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.expect("it reads what it may not begin");
+    cluster.start();
+    cluster.everything_is_done(11, "while it is frozen").await;
+    // The shard would be its own by the list, too.
+    frozen.seats.renew(vec![frozen.seats.me().to_owned()], Instant::now() + LONG);
+    for written in 12..=40 {
+        cluster.stream.append("s", 1, "MODIFY", now_ms());
+        cluster.everything_is_done(written, "after").await;
+    }
+    frozen.stop.cancel();
+    frozen.task.await.unwrap();
+    assert_eq!(cluster.done.records.lock().unwrap().len(), 40, "something was invoked twice");
+}
+
 /// A few seeds here, more with TRADEWIND_FUNCTION_SEEDS.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_skipped_and_order_holds_whatever_happens() {

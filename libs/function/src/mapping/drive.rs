@@ -74,7 +74,7 @@ pub enum Ended {
 
 enum Event {
     Read(Result<Page, SourceError>),
-    Saved(Result<Lease, (SaveError, Lease)>),
+    Saved { saved: Result<Lease, (SaveError, Lease)>, tenure: Option<u64> },
     Invoked { lane: usize, verdict: Verdict, outcome: Option<Outcome>, request_id: String },
     Parked { lane: usize, kept: bool },
 }
@@ -86,6 +86,8 @@ struct Driver<D, I, S> {
     /// Away while a save is under way.
     lease: Option<Lease>,
     saved: (Position, bool),
+    /// The node's tenure in which the shard was this one's for certain.
+    tenure: u64,
     tasks: JoinSet<Event>,
     is_reading: bool,
     read_not_before_ms: u64,
@@ -96,11 +98,12 @@ struct Driver<D, I, S> {
     wake: watch::Receiver<u64>,
 }
 
-/// Drives a shard that `lease` gives the right to.
+/// Drives a shard that `lease` gives the right to, taken in a tenure of this node.
 pub async fn drive<D: Documents, I: Invoker, S: ShardSource>(
     shared: Arc<Shared<D, I, S>>,
     shard_id: String,
     lease: Lease,
+    tenure: u64,
     stop: Stop,
 ) -> Ended {
     if lease.is_finished() {
@@ -113,6 +116,7 @@ pub async fn drive<D: Documents, I: Invoker, S: ShardSource>(
         saved: (lease.position().clone(), false),
         wake: shared.source.wake(&shared.mapping.stream_arn, &shard_id),
         lease: Some(lease),
+        tenure,
         tasks: JoinSet::new(),
         is_reading: false,
         read_not_before_ms: 0,
@@ -151,8 +155,9 @@ impl<D: Documents, I: Invoker, S: ShardSource> Driver<D, I, S> {
     async fn step(&mut self, stop: Option<&CancellationToken>) -> Option<Ended> {
         let now_ms = (self.shared.clock)();
         self.start_read(now_ms);
-        // A node that has lost its lease starts nothing: somebody else may run the shard by now.
-        if self.shared.seats.holds() {
+        // A node that has lost its lease starts nothing: somebody else may run the shard by now. Nor does one that has it
+        // again, until a save has shown that nobody does.
+        if self.shared.seats.tenure() == Some(self.tenure) {
             for action in self.machine.poll(now_ms) {
                 self.act(action);
             }
@@ -216,7 +221,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> Driver<D, I, S> {
         let now_ms = (self.shared.clock)();
         match event.expect("tasks of a shard neither panic nor are aborted") {
             Event::Read(page) => return self.take_page(page, now_ms),
-            Event::Saved(saved) => return self.take_saved(saved, now_ms),
+            Event::Saved { saved, tenure } => return self.take_saved(saved, tenure, now_ms),
             Event::Invoked { lane, verdict, outcome, request_id } => {
                 self.note(lane, &verdict, outcome.as_ref(), request_id);
                 self.machine.invoked(lane, verdict, now_ms);
@@ -300,7 +305,8 @@ impl<D: Documents, I: Invoker, S: ShardSource> Driver<D, I, S> {
 
     fn needs_save(&self) -> bool {
         let now = (self.machine.position(), self.machine.is_finished());
-        self.lease.is_some() && now != self.saved
+        let is_doubtful = self.shared.seats.tenure().is_some_and(|tenure| tenure != self.tenure);
+        self.lease.is_some() && (now != self.saved || is_doubtful)
     }
 
     fn start_save(&mut self, now_ms: u64) {
@@ -310,19 +316,28 @@ impl<D: Documents, I: Invoker, S: ShardSource> Driver<D, I, S> {
         let Some(mut lease) = self.lease.take() else { return };
         let (position, finished) = (self.machine.position(), self.machine.is_finished());
         self.saved = (position.clone(), finished);
-        let shared = self.shared.clone();
+        let (shared, tenure) = (self.shared.clone(), self.shared.seats.tenure());
         self.tasks.spawn(async move {
             let saved = shared.checkpoints.save(&mut lease, position, finished).await;
-            Event::Saved(match saved {
+            let saved = match saved {
                 Ok(()) => Ok(lease),
                 Err(error) => Err((error, lease)),
-            })
+            };
+            Event::Saved { saved, tenure }
         });
     }
 
-    fn take_saved(&mut self, saved: Result<Lease, (SaveError, Lease)>, now_ms: u64) -> Option<Ended> {
+    fn take_saved(
+        &mut self,
+        saved: Result<Lease, (SaveError, Lease)>,
+        tenure: Option<u64>,
+        now_ms: u64,
+    ) -> Option<Ended> {
         match saved {
-            Ok(lease) => self.lease = Some(lease),
+            Ok(lease) => {
+                self.lease = Some(lease);
+                self.tenure = tenure.unwrap_or(self.tenure);
+            }
             Err((SaveError::Fenced, _)) => return Some(Ended::Fenced),
             Err((error, lease)) => {
                 tracing::warn!(mapping = %self.shared.mapping.uuid, shard = %self.shard_id, %error, "saving a checkpoint");

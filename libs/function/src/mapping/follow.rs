@@ -272,12 +272,14 @@ impl<D: Documents, I: Invoker, S: ShardSource> Shards<D, I, S> {
         let after = mapping.start_after.get(&shard.shard_id).copied().unwrap_or_default();
         let start = Position { sequence: after, window: None };
         let (uuid, shard_id, me) = (&mapping.uuid, &shard.shard_id, seats.me());
-        let owner = checkpoints.owner(uuid, shard_id).await.map_err(|error| error.to_string())?;
-        if !owner.is_empty() && owner != me && seats.may_live(&owner).await {
+        let Some(tenure) = seats.tenure() else { return Ok(false) };
+        let seen = checkpoints.look(uuid, shard_id).await.map_err(|error| error.to_string())?;
+        let owner = seen.owner();
+        if !owner.is_empty() && owner != me && seats.may_live(owner).await {
             return Ok(false);
         }
-        let claimed = checkpoints.claim(uuid, shard_id, me, &owner, start).await;
-        let Some(lease) = claimed.map_err(|error| error.to_string())? else { return Ok(false) };
+        let taken = checkpoints.take(seen, me, start).await.map_err(|error| error.to_string())?;
+        let Some(lease) = taken else { return Ok(false) };
         if !self.is_still_wanted(lease.clone()).await? {
             return Ok(false);
         }
@@ -286,7 +288,7 @@ impl<D: Documents, I: Invoker, S: ShardSource> Shards<D, I, S> {
         let (shared, shard_id) = (self.shared.clone(), shard.shard_id.clone());
         self.running.insert(shard_id.clone(), hand_over);
         self.tasks.spawn(async move {
-            let ended = drive(shared, shard_id.clone(), lease, stop).await;
+            let ended = drive(shared, shard_id.clone(), lease, tenure, stop).await;
             (shard_id, ended)
         });
         Ok(true)

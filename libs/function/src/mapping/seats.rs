@@ -2,8 +2,8 @@
 //!
 //! Every node computes the same answer from the same lists ([`share_out`]), so nobody assigns anything. This decides who
 //! *should* run a shard; who *does* stands in its checkpoint, and taking over from a living owner waits until that has let
-//! go. A node whose own lease has lapsed runs nothing: [`Seats::holds`] is by the monotonic clock, so that it is false as
-//! soon as a frozen process goes on.
+//! go. A node whose own lease has lapsed runs nothing: [`Seats::tenure`] is by the monotonic clock, so that there is none as
+//! soon as a frozen process goes on; and a lease that is had again is another tenure, since its shards may have been taken.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -20,6 +20,8 @@ struct Live {
     nodes: Arc<[String]>,
     /// `None`: the lease needs no renewal.
     until: Option<Instant>,
+    /// Counts how often the lease was had again after it had lapsed.
+    tenure: u64,
 }
 
 /// Who is alive at this moment, by the store; `None` where it does not say.
@@ -35,7 +37,7 @@ impl Seats {
     /// One node for everything, as where all of a region is one process.
     pub fn alone(me: impl Into<String>) -> Arc<Seats> {
         let me = me.into();
-        let live = Live { nodes: Arc::from([me.clone()]), until: None };
+        let live = Live { nodes: Arc::from([me.clone()]), until: None, tenure: 0 };
         let call = Box::new(|| -> Roll { Box::pin(async { Some(Vec::new()) }) });
         Arc::new(Seats { me, live: watch::channel(live).0, call })
     }
@@ -43,7 +45,7 @@ impl Seats {
     /// A node of several, that runs nothing until it is told who is alive. `me` names this life of the process: another
     /// after each start. `call` asks the store who is alive, between two renewals.
     pub fn of(me: impl Into<String>, call: impl Fn() -> Roll + Send + Sync + 'static) -> Arc<Seats> {
-        let live = Live { nodes: Arc::from([]), until: Some(Instant::now()) };
+        let live = Live { nodes: Arc::from([]), until: Some(Instant::now()), tenure: 0 };
         Arc::new(Seats { me: me.into(), live: watch::channel(live).0, call: Box::new(call) })
     }
 
@@ -56,7 +58,8 @@ impl Seats {
         nodes.sort();
         self.live.send_if_modified(|live| {
             let changed = *live.nodes != nodes[..];
-            *live = Live { nodes: nodes.into(), until: Some(until) };
+            let lapsed = live.until.is_some_and(|until| until <= Instant::now());
+            *live = Live { nodes: nodes.into(), until: Some(until), tenure: live.tenure + u64::from(lapsed) };
             changed
         });
     }
@@ -68,8 +71,14 @@ impl Seats {
 
     /// Whether this node may start anything.
     pub fn holds(&self) -> bool {
+        self.tenure().is_some()
+    }
+
+    /// Which unbroken stretch of holding the lease this is; `None`: it is not held. What was taken in another one may be
+    /// somebody else's by now.
+    pub fn tenure(&self) -> Option<u64> {
         let live = self.live.borrow();
-        live.until.is_none_or(|until| Instant::now() < until)
+        live.until.is_none_or(|until| Instant::now() < until).then_some(live.tenure)
     }
 
     /// Whether the owner of a shard may still be running it. One that is not known here may have come since the last
@@ -164,5 +173,18 @@ mod tests {
             "its time is over though nobody said so"
         );
         assert!(Seats::alone("x").speaks_for("m"));
+    }
+
+    #[test]
+    fn a_lease_that_lapsed_and_is_had_again_is_another_tenure() {
+        let seats = seats("a", &["a"]);
+        let first = seats.tenure();
+        let renew = |until| seats.renew(vec!["a".to_owned()], until);
+        renew(Instant::now() + Duration::from_secs(60));
+        assert!(first.is_some() && seats.tenure() == first);
+        renew(Instant::now());
+        assert_eq!(seats.tenure(), None);
+        renew(Instant::now() + Duration::from_secs(60));
+        assert!(seats.tenure().is_some() && seats.tenure() != first);
     }
 }
