@@ -17,6 +17,7 @@ use tradewind_wire::ApiError;
 
 use self::document::{TableDocument, TableStatus};
 use self::errand::Errand;
+pub(crate) use self::errand::LATE;
 use crate::cluster::{Address, Seat};
 use crate::partition::group::{Answer, Op};
 use crate::partition::owner::{self, Owner, Setting, Unanswered};

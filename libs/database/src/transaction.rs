@@ -37,8 +37,8 @@ use crate::partition::owner::{explain, read_items};
 use crate::partition::state::State;
 use crate::read::merge_capacity;
 use crate::region::Database;
-use crate::table::Table;
 use crate::table::document::TableDocument;
+use crate::table::{LATE, Table};
 use crate::write::{collection_metrics, cost};
 
 /// What the items of one request may have together. (API reference, TransactWriteItems.)
@@ -140,19 +140,33 @@ impl<E: Engine + Documents> Database<E> {
         let deadline = Instant::now() + self.shared.cluster.patience();
         let (mut doubtful, mut pause) = (None, FIRST_PAUSE);
         for attempt in 1.. {
-            let cause = match self.attempt(parts, token, request, &mut doubtful).await {
+            let attempted = self.attempt(parts, token, request, &mut doubtful);
+            let cause = match self.in_time(deadline, attempted).await {
                 Ok(outcome) => return Ok(self.charged(parts, outcome)),
                 Err(Missed::Stop(error)) => return Err(error),
                 Err(Missed::Again(cause)) => cause,
             };
             if attempt >= ATTEMPTS && Instant::now() + pause >= deadline {
-                let unknown = "It is not known whether the transaction was done";
-                return Err(doubtful.map_or(cause, |_| ApiError::internal(unknown)));
+                return Err(doubtful.map_or(cause, |_| undecidable()));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         unreachable!("the last attempt returns")
+    }
+
+    /// As for single writes: a region of one node waits for its disk, elsewhere a client is told in time that nobody knows.
+    /// What an attempt holds that is given up is opened again by its owners, as after a coordinator's death.
+    async fn in_time(
+        &self,
+        deadline: Instant,
+        attempt: impl Future<Output = Result<Outcome, Missed>>,
+    ) -> Result<Outcome, Missed> {
+        if self.shared.alone {
+            return attempt.await;
+        }
+        let attempted = tokio::time::timeout_at(deadline + LATE, attempt).await;
+        attempted.unwrap_or_else(|_| Err(Missed::Stop(undecidable())))
     }
 
     fn charged(&self, parts: &[Part<E>], outcome: Outcome) -> Outcome {
@@ -429,6 +443,10 @@ pub(crate) fn canceled(refusals: Refusals) -> ApiError {
             })
             .collect(),
     )
+}
+
+fn undecidable() -> ApiError {
+    ApiError::internal("It is not known whether the transaction was done")
 }
 
 fn reason(code: Code) -> &'static str {

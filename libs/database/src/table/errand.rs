@@ -26,7 +26,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// An attempt that began in time may last so much longer: an owner whose database stands still finds out only step by step
 /// what became of its commits.
-const LATE: Duration = Duration::from_secs(10);
+pub(crate) const LATE: Duration = Duration::from_secs(10);
 
 pub(super) struct Errand<'a, E> {
     table: &'a Table<E>,
