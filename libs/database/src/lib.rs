@@ -43,4 +43,5 @@ mod write;
 
 pub use expire::Pace;
 pub use housekeeping::RETENTION;
+pub use partition::catch_up::SHARE as CATCH_UP_SHARE;
 pub use region::{Database, Outlet, Parts, Regions, Settings};

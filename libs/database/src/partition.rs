@@ -1,9 +1,10 @@
 //! A partition: one writer, natural groups, one durable commit per group.
 //!
 //! [`owner`] is its handle. Its task drains what is waiting, reads the items, lets [`group`] decide, commits, and only then answers.
-//! [`state`], [`decide`], [`arrival`] and [`group`] are pure.
+//! [`state`], [`decide`], [`arrival`], [`catch_up`] and [`group`] are pure.
 
 pub mod arrival;
+pub mod catch_up;
 pub mod decide;
 pub mod group;
 pub mod held;

@@ -44,6 +44,7 @@ pub struct Shared<E> {
     pub data: Arc<[Handle]>,
     /// `None`: nothing is throttled.
     pub throttle: Option<Throttle>,
+    pub(crate) catch_up_share: u8,
     pub(crate) meters: Arc<RegionMeters>,
     pub cluster: Arc<dyn Cluster>,
     /// What keeps the change log for its readers, if it is not the engine.
@@ -63,6 +64,8 @@ pub struct Settings {
     pub account: String,
     /// Whether tables and indexes are bounded by their throughput.
     pub throttle: bool,
+    /// What old changes of other regions may take of a partition's commits while clients write, in percent: 1 to 100.
+    pub catch_up_share: u8,
 }
 
 /// The regions there are.
@@ -145,7 +148,8 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     async fn assemble(parts: Parts<E>, cluster: Arc<dyn Cluster>, alone: bool) -> Result<Database<E>, Error> {
-        let Parts { engine, clock, region, settings: Settings { account, throttle }, regions, data } = parts;
+        let Parts { engine, clock, region, settings, regions, data } = parts;
+        let Settings { account, throttle, catch_up_share } = settings;
         let shared = Arc::new(Shared {
             engine,
             clock,
@@ -155,6 +159,7 @@ impl<E: Engine + Documents> Database<E> {
             regions,
             data,
             throttle: throttle.then(|| if alone { Throttle::default() } else { Throttle::shared() }),
+            catch_up_share,
             meters: Arc::new(RegionMeters::new(region.as_str())),
             cluster,
             outlet: OnceLock::new(),

@@ -94,12 +94,12 @@ impl<E: Engine + Documents> Database<E> {
         let table = self.replica(table)?;
         let document = table.document();
         check_source(&document, arrival.source)?;
+        let now_ms = self.shared.clock.now_ms();
         let mut pushed: Option<Pushed> = None;
         for position in overlapping(&document, arrival.from, arrival.to) {
             let part = part_of(&arrival, &document.partitions[position]);
             check_begun(&document, self.region(), &*state(&table, position).await?)?;
-            let answer = table.submit_at(position, Op::Arrive(part)).await?;
-            let Answer::Arrived(arrived) = answer else { continue };
+            let Some(arrived) = submit(&table, position, part.in_parts(now_ms)).await? else { continue };
             let waits = state(&table, position).await?.tombstones > 0;
             let here = Pushed { arrived, waits };
             pushed = Some(pushed.map_or(here, |other| least(other, here)));
@@ -350,6 +350,23 @@ fn overlapping(document: &TableDocument, from: u64, to: u64) -> Vec<usize> {
 pub fn part_of(arrival: &Arrival, range: &Range) -> Arrival {
     let changes = arrival.changes.iter().filter(|(_, change)| range.contains(change.key.hash()));
     Arrival { changes: changes.cloned().collect(), seen: arrival.seen.clone(), ..*arrival }
+}
+
+/// Parts of a batch, one after the other, up to one that is not taken as it is.
+async fn submit<E: Engine + Documents>(
+    table: &Table<E>,
+    position: usize,
+    parts: Vec<Arrival>,
+) -> Result<Option<Arrived>, ApiError> {
+    let mut last = None;
+    for part in parts {
+        let Answer::Arrived(arrived) = table.submit_at(position, Op::Arrive(part)).await? else { continue };
+        last = Some(arrived);
+        if !matches!(arrived, Arrived::Through { .. }) {
+            break;
+        }
+    }
+    Ok(last)
 }
 
 fn least(a: Pushed, b: Pushed) -> Pushed {

@@ -172,6 +172,7 @@ impl<E: Engine + Documents> Table<E> {
             table: self.document.clone(),
             id,
             range,
+            catch_up_share: self.shared.catch_up_share,
             runtime: self.shared.data[position % self.shared.data.len()].clone(),
         };
         Ok(Owner::start(setting, state))

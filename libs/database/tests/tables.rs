@@ -1,17 +1,21 @@
 //! Tables as requests, other regions and a failing disk meet them: what needs a whole database, and no more than one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tradewind_database::partition::arrival::Arrival;
+use tokio::task::JoinHandle;
+use tradewind_database::partition::arrival::{Arrival, Arrived};
 use tradewind_database::partition::state::Source;
 use tradewind_database::table::document::{IndexStatus, Replica, TableDocument};
-use tradewind_database::{Database, Regions, Settings};
+use tradewind_database::{CATCH_UP_SHARE, Database, Regions, Settings};
 use tradewind_engine::faults::{Faults, Faulty, WriteFault};
 use tradewind_engine::memory::{MemoryDisk, MemoryEngine};
 use tradewind_engine::{Engine, Space};
-use tradewind_model::{Clock, Hlc, Incarnation, Region, Sequence, SystemClock};
+use tradewind_model::{
+    Change, Clock, Hlc, Incarnation, ItemKey, Region, Sequence, SystemClock, Vector, Version,
+};
 use tradewind_wire::error::Code;
 use tradewind_wire::response::Answer;
 use tradewind_wire::{ApiError, Operation, decode};
@@ -38,10 +42,19 @@ async fn open(region: &str, faults: &Faults) -> Arc<Database<Store>> {
 }
 
 async fn open_at(clock: Arc<SystemClock>, region: &str, faults: &Faults) -> Arc<Database<Store>> {
+    open_with(clock, region, faults, CATCH_UP_SHARE).await
+}
+
+async fn open_with(
+    clock: Arc<SystemClock>,
+    region: &str,
+    faults: &Faults,
+    catch_up_share: u8,
+) -> Arc<Database<Store>> {
     let engine_clock = clock.clone();
     let engine = MemoryEngine::open(&MemoryDisk::default(), Arc::new(move || engine_clock.now_ms()));
     let engine = Arc::new(Faulty::new(engine, faults.clone()));
-    let settings = Settings { account: "000000000000".to_owned(), throttle: false };
+    let settings = Settings { account: "000000000000".to_owned(), throttle: false, catch_up_share };
     let data = Arc::new([tokio::runtime::Handle::current()]);
     let region = Region::new(region).expect("a valid name");
     Arc::new(
@@ -92,8 +105,13 @@ async fn until(claim: &str, holds: impl AsyncFn() -> bool) {
 
 /// A table in `here` that `there` begins to join.
 async fn joining() -> (Arc<Database<Store>>, Arc<Database<Store>>) {
-    let (here, there) =
-        (open("us-east-1", &Faults::default()).await, open("eu-west-1", &Faults::default()).await);
+    joining_with(CATCH_UP_SHARE).await
+}
+
+async fn joining_with(catch_up_share: u8) -> (Arc<Database<Store>>, Arc<Database<Store>>) {
+    let clock = Arc::new(SystemClock::new(true));
+    let here = open_with(clock, "us-east-1", &Faults::default(), catch_up_share).await;
+    let there = open("eu-west-1", &Faults::default()).await;
     create(&here).await;
     let update = json!({"TableName": "orders", "ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]});
     ask(&here, Operation::UpdateTable, update).await.expect("a replica can be added");
@@ -159,6 +177,72 @@ async fn another_table_of_the_same_name_takes_nothing_and_stays() {
     assert_eq!(refused.code, Code::ResourceNotFound);
     there.drop_replica("orders").await.unwrap();
     assert!(there.table("orders").is_some(), "it is no replica");
+}
+
+/// What was deleted in the other region a minute ago, in batches as a link sends them.
+fn outage(source: Source, now_ms: u64, batches: u64, batch: u64) -> Vec<Arrival> {
+    let change = |nth: u64| Change {
+        version: Version { hlc: Hlc(Hlc::from_ms(now_ms - 60_000).0 + nth), origin: source.region },
+        stable: Hlc::ZERO,
+        vector: Vector::default(),
+        key: ItemKey::new(format!("remote-{nth}").as_bytes(), b""),
+        existed: true,
+        exists: false,
+        old: None,
+        new: None,
+        same: false,
+        expired: false,
+        request: None,
+        trace: None,
+    };
+    let arrival = |first: u64| Arrival {
+        to: u64::MAX,
+        after: Sequence(first),
+        through: Sequence(first + batch),
+        changes: (first + 1..=first + batch).map(|nth| (Sequence(nth), change(nth))).collect(),
+        ..heartbeat(source)
+    };
+    (0..batches).map(|nth| arrival(nth * batch)).collect()
+}
+
+/// Of all that a region commits while it catches up and 64 clients write, how much is catching up, by count.
+async fn part_of_catching_up(catch_up_share: u8) -> f64 {
+    const BATCHES: u64 = 10;
+    const BATCH: u64 = 1000;
+    let (here, there) = joining_with(catch_up_share).await;
+    let replica = document(&there).replicas[&there.region()].clone();
+    here.set_replica("orders", there.region(), Some(replica)).await.unwrap();
+    let written = Arc::new(AtomicU64::new(0));
+    let clients: Vec<_> = (0..64)
+        .map(|nth| {
+            let (here, written) = (here.clone(), written.clone());
+            tokio::spawn(async move {
+                loop {
+                    put(&here, &format!("local-{nth}")).await.unwrap();
+                    written.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    until("clients write", async || written.load(Ordering::Relaxed) > 640).await;
+    let before = written.load(Ordering::Relaxed);
+    for arrival in outage(source(&there), here.clock().now_ms(), BATCHES, BATCH) {
+        let through = arrival.through;
+        let pushed = here.arrive("orders", arrival).await.unwrap();
+        assert_eq!(pushed.arrived, Arrived::Through { cursor: through });
+    }
+    let local = written.load(Ordering::Relaxed) - before;
+    clients.iter().for_each(JoinHandle::abort);
+    let remote = BATCHES * BATCH;
+    remote as f64 / (remote + local) as f64
+}
+
+#[tokio::test]
+async fn catching_up_takes_no_more_than_its_share_of_what_is_committed() {
+    let part = part_of_catching_up(CATCH_UP_SHARE).await;
+    assert!(part <= 0.31, "{part}");
+    let unbounded = part_of_catching_up(100).await;
+    assert!(unbounded > 0.5, "{unbounded}: nothing was bounded here");
 }
 
 /// An index was deleted and made again with other keys before the other region heard of either.

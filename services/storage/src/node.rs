@@ -70,6 +70,8 @@ pub struct Settings {
     pub region: Region,
     /// Twelve digits.
     pub account: String,
+    /// What old changes of other regions may take of the commits while clients write, in percent.
+    pub catch_up_share: u8,
     /// Of its own in the region; `None`: its address.
     pub name: Option<String>,
     /// Where clients reach it.
@@ -296,8 +298,11 @@ impl<E: Engine + Documents + Members> Node<E> {
         };
         let peers = self.settings.peers.keys().copied().collect();
         let known = KnownRegions { here: self.settings.region, peers };
-        let settings =
-            tradewind_database::Settings { account: self.settings.account.clone(), throttle: true };
+        let settings = tradewind_database::Settings {
+            account: self.settings.account.clone(),
+            throttle: true,
+            catch_up_share: self.settings.catch_up_share,
+        };
         let parts = Parts {
             engine: self.engine.clone(),
             clock: self.clock.clone(),

@@ -21,7 +21,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
-use tradewind_database::{Database, Regions};
+use tradewind_database::{CATCH_UP_SHARE, Database, Regions};
 use tradewind_engine::fjall::{FjallEngine, Settings};
 use tradewind_function::invoke::handler;
 use tradewind_model::{Clock, Region, SystemClock};
@@ -72,7 +72,11 @@ impl World {
         let settings = Settings::new(folder.path().join("data"));
         let engine = Arc::new(FjallEngine::open(&settings, Arc::new(move || engine_clock.now_ms()))?);
         let region = Region::new("us-east-1")?;
-        let settings = tradewind_database::Settings { account: "000000000000".to_owned(), throttle: false };
+        let settings = tradewind_database::Settings {
+            account: "000000000000".to_owned(),
+            throttle: false,
+            catch_up_share: CATCH_UP_SHARE,
+        };
         let database = Database::open(engine, clock, region, settings, Arc::new(NoOthers), data).await?;
         let database = Arc::new(database);
         let settings = tradewind_streams::Settings {

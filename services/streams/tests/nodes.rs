@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tradewind_database::{Database, Regions, Settings};
+use tradewind_database::{CATCH_UP_SHARE, Database, Regions, Settings};
 use tradewind_engine::memory::{MemoryDisk, MemoryEngine};
 use tradewind_function::invoke::handler;
 use tradewind_model::{Clock, Region, SystemClock};
@@ -129,7 +129,8 @@ impl World {
 }
 
 async fn view(engine: &Arc<MemoryEngine>) -> Arc<Database<MemoryEngine>> {
-    let settings = Settings { account: "000000000000".to_owned(), throttle: false };
+    let settings =
+        Settings { account: "000000000000".to_owned(), throttle: false, catch_up_share: CATCH_UP_SHARE };
     let data = Arc::new([tokio::runtime::Handle::current()]);
     let region = Region::new("us-east-1").unwrap();
     let clock = Arc::new(SystemClock::new(true));

@@ -18,8 +18,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tradewind_changelog::Log;
 use tradewind_changelog_kafka::KafkaLog;
-use tradewind_database::Database;
 use tradewind_database::region::Parts;
+use tradewind_database::{CATCH_UP_SHARE, Database};
 use tradewind_iam::{Credentials, Secret};
 use tradewind_model::{Clock, SystemClock};
 use tradewind_rpc::{Authority, Identity, Serving};
@@ -141,8 +141,11 @@ impl Region<'_> {
     ) -> anyhow::Result<Arc<Database<Store>>> {
         let cluster = visit(self.engine.clone(), identity, self.background.clone(), stop.clone()).await?;
         let region = self.arguments.database.region;
-        let settings =
-            tradewind_database::Settings { account: self.arguments.account_id.clone(), throttle: true };
+        let settings = tradewind_database::Settings {
+            account: self.arguments.account_id.clone(),
+            throttle: true,
+            catch_up_share: CATCH_UP_SHARE,
+        };
         let parts = Parts {
             engine: self.engine.clone(),
             clock: self.clock.clone(),

@@ -13,6 +13,10 @@ use super::state::{LinkState, Source};
 
 /// A version further ahead than this of the destination's clock is not taken: a wrong clock must not spread.
 pub const MAX_AHEAD_MS: u64 = 500;
+/// A batch that begins with a change of so long ago is part of catching up after an outage.
+pub const OLD_MS: u64 = 5_000;
+/// Changes of an old batch that are applied at once: a local write waits for no more than these.
+pub const PART: usize = 256;
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Arrival {
@@ -86,6 +90,34 @@ impl Arrival {
             from: self.from,
             to: self.to,
         }
+    }
+
+    pub(super) fn is_old(&self, now_ms: u64) -> bool {
+        self.changes.first().is_some_and(|(_, change)| change.version.hlc.ms() + OLD_MS < now_ms)
+    }
+
+    /// The batch in pieces that follow on each other, if it is old. Only the last one announces anything: what is announced
+    /// belongs to the end.
+    pub fn in_parts(mut self, now_ms: u64) -> Vec<Arrival> {
+        let mut parts = Vec::new();
+        while self.is_old(now_ms) && self.changes.len() > PART {
+            let rest = self.changes.split_off(PART);
+            let changes = std::mem::replace(&mut self.changes, rest);
+            let end = changes.last().map(|(sequence, change)| (*sequence, change.version));
+            let through = end.map_or(self.after, |(sequence, _)| sequence);
+            parts.push(Arrival {
+                after: self.after,
+                through,
+                at: end.map(|(_, version)| version),
+                changes,
+                watermark: Hlc::ZERO,
+                seen: BTreeMap::new(),
+                ..self
+            });
+            self.after = through;
+        }
+        parts.push(self);
+        parts
     }
 
     /// By how much `version` is from the future, if it is by too much.

@@ -113,6 +113,22 @@ impl Op {
         }
     }
 
+    pub(super) fn arrival(&self) -> Option<&Arrival> {
+        match self.anyway() {
+            Op::Arrive(arrival) => Some(arrival),
+            _ => None,
+        }
+    }
+
+    /// How many writes of this region's clients it is.
+    pub(super) fn local_writes(&self) -> usize {
+        match self.anyway() {
+            Op::Write(_) => 1,
+            Op::Transact(writes) => writes.len(),
+            _ => 0,
+        }
+    }
+
     /// The items whose current rows it needs.
     pub fn keys(&self) -> Vec<&ItemKey> {
         match self {

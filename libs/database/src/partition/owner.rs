@@ -35,6 +35,8 @@ pub struct Setting<E> {
     pub table: Arc<ArcSwap<TableDocument>>,
     pub id: PartitionId,
     pub range: Range,
+    /// What old changes of other regions may take of the commits while clients write, in percent.
+    pub catch_up_share: u8,
     /// Where the owner's task runs.
     pub runtime: Handle,
 }

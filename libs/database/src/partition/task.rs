@@ -20,6 +20,7 @@ use tradewind_engine::{Engine, Error, Space};
 use tradewind_model::{ItemKey, StoredItem};
 use tradewind_wire::ApiError;
 
+use super::catch_up::{CatchUp, QUIET};
 use super::group::{Answer, Group, Op};
 use super::held::Held;
 use super::owner::{Job, Reply, Setting, Unanswered, Wanted, explain, open};
@@ -36,6 +37,7 @@ pub(super) struct Task<E> {
     state: State,
     publish: watch::Sender<Arc<State>>,
     jobs: mpsc::Receiver<Job>,
+    catch_up: CatchUp<Reply>,
     /// Whether it has to end: it was told to, or the partition is another node's.
     ended: bool,
 }
@@ -58,12 +60,13 @@ impl<E: Engine> Task<E> {
         publish: watch::Sender<Arc<State>>,
         jobs: mpsc::Receiver<Job>,
     ) -> Task<E> {
-        Task { setting, state, publish, jobs, ended: false }
+        let catch_up = CatchUp::new(setting.catch_up_share);
+        Task { setting, state, publish, jobs, catch_up, ended: false }
     }
 
     pub async fn run(mut self) {
-        while let Some(job) = self.jobs.recv().await {
-            let (group, then) = gather(job, &mut self.jobs);
+        while let Some((mut group, then)) = self.gather().await {
+            self.catch_up.fill(&mut group);
             if !group.is_empty() {
                 self.group(group).await;
             }
@@ -78,9 +81,33 @@ impl<E: Engine> Task<E> {
         }
     }
 
+    /// What waits, up to a job that is not decided in a group; nothing, if something waits aside and nobody else comes.
+    /// `None`: nobody will come any more.
+    async fn gather(&mut self) -> Option<(Waiting, Option<Job>)> {
+        let mut group = Vec::new();
+        let mut next = if self.catch_up.is_empty() {
+            Some(self.jobs.recv().await?)
+        } else if self.catch_up.is_quiet() {
+            self.jobs.try_recv().ok()
+        } else {
+            tokio::time::timeout(QUIET, self.jobs.recv()).await.ok().flatten()
+        };
+        let now_ms = self.setting.clock.now_ms();
+        while let Some(job) = next {
+            match job {
+                Job::Op(op, reply) if self.catch_up.takes(&op, now_ms) => self.catch_up.push(*op, reply),
+                Job::Op(op, reply) => group.push((*op, reply)),
+                other => return Some((group, Some(other))),
+            }
+            next = if group.len() < GROUP { self.jobs.try_recv().ok() } else { None };
+        }
+        Some((group, None))
+    }
+
     /// What waits goes to the next owner, wherever that is.
     fn hand_back(mut self) {
         self.jobs.close();
+        self.catch_up.drain().for_each(|(op, reply)| give_back(op, reply));
         while let Ok(job) = self.jobs.try_recv() {
             if let Job::Op(op, reply) = job {
                 give_back(*op, reply);
@@ -290,20 +317,6 @@ fn give_back(op: Op, reply: Reply) {
 
 fn fail(reply: Reply, answer: &ApiError) {
     let _ = reply.send(Err(Unanswered::Failed(answer.clone())));
-}
-
-/// The first job and those that wait behind it, up to one that is not decided in a group.
-fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>) -> (Waiting, Option<Job>) {
-    let mut group = Vec::new();
-    let mut next = Some(first);
-    while let Some(job) = next {
-        match job {
-            Job::Op(op, reply) => group.push((*op, reply)),
-            other => return (group, Some(other)),
-        }
-        next = if group.len() < GROUP { jobs.try_recv().ok() } else { None };
-    }
-    (group, None)
 }
 
 /// The current rows of all items that the operations name, from one state.

@@ -16,7 +16,7 @@ use tradewind_database::cluster::{
     Cluster, Done, ForwardError, Forwarded, Hold, Inquiry, NodeId, Outcome, Pending, Release, RemoteHold,
     Seat, Spent,
 };
-use tradewind_database::{Database, Parts, Regions, Settings};
+use tradewind_database::{CATCH_UP_SHARE, Database, Parts, Regions, Settings};
 use tradewind_engine::memory::{MemoryDisk, MemoryEngine};
 use tradewind_model::{Clock, PartitionId, Region, SystemClock};
 use uuid::Uuid;
@@ -309,7 +309,11 @@ pub async fn three() -> Three {
             engine: Arc::new(Gate::new(engine, me.life.subscribe())),
             clock,
             region: Region::new("us-east-1").unwrap(),
-            settings: Settings { account: "000000000000".to_owned(), throttle: false },
+            settings: Settings {
+                account: "000000000000".to_owned(),
+                throttle: false,
+                catch_up_share: CATCH_UP_SHARE,
+            },
             regions: Arc::new(NoRegions),
             data: Arc::new([tokio::runtime::Handle::current()]),
         };

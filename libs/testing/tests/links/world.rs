@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tradewind_database::table::document::ReplicaStatus;
-use tradewind_database::{Database, Regions, Settings};
+use tradewind_database::{CATCH_UP_SHARE, Database, Regions, Settings};
 use tradewind_engine::memory::{MemoryDisk, MemoryEngine};
 use tradewind_model::{Clock, Region, SystemClock};
 use tradewind_replication::{RegionLinks, RemotePeer, Replicator};
@@ -70,7 +70,8 @@ impl Place {
         let clock = Arc::new(SystemClock::new(true));
         let engine_clock = clock.clone();
         let engine = MemoryEngine::open(&MemoryDisk::default(), Arc::new(move || engine_clock.now_ms()));
-        let settings = Settings { account: "000000000000".to_owned(), throttle: false };
+        let settings =
+            Settings { account: "000000000000".to_owned(), throttle: false, catch_up_share: CATCH_UP_SHARE };
         let data = Arc::from([tokio::runtime::Handle::current()]);
         let database = Database::open(Arc::new(engine), clock, region(name), settings, Arc::new(Known), data);
         let database = Arc::new(database.await.unwrap());

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tradewind_database::conflict::Conflict;
 use tradewind_database::conflicts::Wanted;
 use tradewind_database::table::document::ReplicaStatus;
-use tradewind_database::{Database, Regions, Settings};
+use tradewind_database::{CATCH_UP_SHARE, Database, Regions, Settings};
 use tradewind_engine::fjall::{self, FjallEngine};
 use tradewind_engine::{Engine, Space};
 use tradewind_model::key::after_prefix;
@@ -246,7 +246,8 @@ async fn open(dir: &Path, index: usize, runtime: tokio::runtime::Handle) -> Arc<
     let settings = fjall::Settings::new(dir.join(NAMES[index]));
     let engine =
         FjallEngine::open(&settings, Arc::new(move || engine_clock.now_ms())).expect("the directory is ours");
-    let settings = Settings { account: "000000000000".to_owned(), throttle: false };
+    let settings =
+        Settings { account: "000000000000".to_owned(), throttle: false, catch_up_share: CATCH_UP_SHARE };
     let data = Arc::from([runtime]);
     let database =
         Database::open(Arc::new(engine), clock, region(index), settings, Arc::new(Known), data).await;

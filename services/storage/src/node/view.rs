@@ -8,8 +8,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tradewind_changelog::{Log, Polled};
 use tradewind_changelog_kafka::KafkaLog;
-use tradewind_database::Database;
 use tradewind_database::region::Parts;
+use tradewind_database::{CATCH_UP_SHARE, Database};
 use tradewind_engine::{Documents, Engine, Members};
 use tradewind_model::{Clock, Region};
 use tradewind_rpc::Identity;
@@ -46,7 +46,11 @@ pub async fn view<E: Engine + Documents + Members>(
         engine: engine.clone(),
         clock,
         region: settings.region,
-        settings: tradewind_database::Settings { account: settings.account, throttle: false },
+        settings: tradewind_database::Settings {
+            account: settings.account,
+            throttle: false,
+            catch_up_share: CATCH_UP_SHARE,
+        },
         regions: Arc::new(KnownRegions { here: settings.region, peers: settings.peers }),
         data: Arc::from([runtime]),
     };

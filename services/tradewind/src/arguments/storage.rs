@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use http::uri::Authority;
+use tradewind_database::CATCH_UP_SHARE;
 use tradewind_model::Region;
 
 use super::account_id;
@@ -56,6 +57,16 @@ pub struct Storage {
         hide_env_values = true
     )]
     pub postgres_replica: Vec<String>,
+    /// What changes that other regions made more than five seconds ago may take of a partition's commits while clients write,
+    /// in percent: how fast the region catches up after an outage, and how little its clients notice
+    #[arg(
+        long,
+        env = "TRADEWIND_CATCH_UP_SHARE",
+        value_name = "PERCENT",
+        default_value_t = CATCH_UP_SHARE,
+        value_parser = clap::value_parser!(u8).range(1..=100)
+    )]
+    pub catch_up_share: u8,
     /// Where clients are served; port 0 takes a free one
     #[arg(long, env = "TRADEWIND_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use tradewind_database::{Database, Regions};
+use tradewind_database::{CATCH_UP_SHARE, Database, Regions};
 use tradewind_engine::fjall::{FjallEngine, Settings};
 use tradewind_model::{Clock, Region, SystemClock};
 use tradewind_replication::{LocalPeer, Replicator};
@@ -52,7 +52,11 @@ impl RegionProcess {
         };
         let engine_clock = clock.clone();
         let engine = Arc::new(FjallEngine::open(&settings, Arc::new(move || engine_clock.now_ms()))?);
-        let settings = tradewind_database::Settings { account: plan.account, throttle: plan.throttle };
+        let settings = tradewind_database::Settings {
+            account: plan.account,
+            throttle: plan.throttle,
+            catch_up_share: CATCH_UP_SHARE,
+        };
         let database = Database::open(engine, clock.clone(), plan.region, settings, regions, data);
         let database = Arc::new(database.await.with_context(|| format!("region {}", plan.region))?);
         database.pace.set(plan.ttl_pace);

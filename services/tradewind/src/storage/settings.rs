@@ -23,6 +23,7 @@ pub fn of(arguments: &Storage) -> anyhow::Result<Settings> {
     Ok(Settings {
         region: arguments.database.region,
         account: arguments.account_id.clone(),
+        catch_up_share: arguments.catch_up_share,
         name: arguments.name.clone(),
         listen: arguments.listen,
         tls,
