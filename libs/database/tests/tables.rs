@@ -211,14 +211,14 @@ async fn part_of_catching_up(catch_up_share: u8) -> f64 {
     const BATCH: u64 = 1000;
     let (here, there) = joining_with(catch_up_share).await;
     let replica = document(&there).replicas[&there.region()].clone();
-    here.set_replica("orders", there.region(), Some(replica)).await.unwrap();
+    here.set_replica("orders", there.region(), Some(replica)).await.expect("it can be written");
     let written = Arc::new(AtomicU64::new(0));
     let clients: Vec<_> = (0..64)
         .map(|nth| {
             let (here, written) = (here.clone(), written.clone());
             tokio::spawn(async move {
                 loop {
-                    put(&here, &format!("local-{nth}")).await.unwrap();
+                    put(&here, &format!("local-{nth}")).await.expect("it is written");
                     written.fetch_add(1, Ordering::Relaxed);
                 }
             })
@@ -228,7 +228,7 @@ async fn part_of_catching_up(catch_up_share: u8) -> f64 {
     let before = written.load(Ordering::Relaxed);
     for arrival in outage(source(&there), here.clock().now_ms(), BATCHES, BATCH) {
         let through = arrival.through;
-        let pushed = here.arrive("orders", arrival).await.unwrap();
+        let pushed = here.arrive("orders", arrival).await.expect("it is applied");
         assert_eq!(pushed.arrived, Arrived::Through { cursor: through });
     }
     let local = written.load(Ordering::Relaxed) - before;

@@ -139,37 +139,45 @@ impl Topics {
     }
 
     async fn check(&self, name: &str, partitions: u32) -> Result<(), TopicError> {
-        let foreign = |setting, found: &str, wanted: String| TopicError::Foreign {
-            topic: name.to_owned(),
-            setting,
-            found: found.to_owned(),
-            wanted,
-        };
         let described = self.admin.describe_configs([&ResourceSpecifier::Topic(name)], &options()).await?;
         let described = described.into_iter().next().unwrap_or(Err(RDKafkaErrorCode::UnknownTopic));
         let described = described.map_err(refused)?;
         for (setting, wanted) in self.wanted() {
-            let found = described.get(setting).and_then(|entry| entry.value.as_deref()).unwrap_or("nothing");
-            if found != wanted {
-                return Err(foreign(setting, found, wanted));
-            }
+            let found = described.get(setting).and_then(|entry| entry.value.clone());
+            agrees(name, setting, found, wanted)?;
         }
         let found = self.partitions(name).await?;
-        if found != partitions as usize {
-            return Err(foreign("partitions", &found.to_string(), partitions.to_string()));
-        }
-        Ok(())
+        agrees(name, "partitions", found.map(|found| found.to_string()), partitions.to_string())
     }
 
-    async fn partitions(&self, name: &str) -> Result<usize, TopicError> {
+    /// How many there are; `None`: the broker does not know the topic yet.
+    async fn partitions(&self, name: &str) -> Result<Option<usize>, TopicError> {
         // The metadata request blocks.
         let (admin, name) = (self.settings.client(), name.to_owned());
         let asked = tokio::task::spawn_blocking(move || {
             let client = AdminClient::from_config_and_context(&admin, Told)?;
             let metadata = client.inner().fetch_metadata(Some(&name), TIMEOUT)?;
-            Ok::<_, KafkaError>(metadata.topics().first().map_or(0, |topic| topic.partitions().len()))
+            Ok::<_, KafkaError>(
+                metadata.topics().first().map(|topic| topic.partitions().len()).filter(|found| *found > 0),
+            )
         });
         asked.await.map_err(|error| TopicError::Unavailable(error.to_string()))?.map_err(Into::into)
+    }
+}
+
+/// A topic that another node has just made may be known to a broker before its settings are: that is no reason to refuse it.
+fn agrees(
+    topic: &str,
+    setting: &'static str,
+    found: Option<String>,
+    wanted: String,
+) -> Result<(), TopicError> {
+    match found {
+        None => {
+            Err(TopicError::Unavailable(format!("it does not say the {setting} of the topic {topic} yet")))
+        }
+        Some(found) if found == wanted => Ok(()),
+        Some(found) => Err(TopicError::Foreign { topic: topic.to_owned(), setting, found, wanted }),
     }
 }
 
@@ -200,6 +208,16 @@ mod tests {
             partitions: 4,
             keys: KeySchema { hash: KeyAttribute { name: "pk".to_owned(), kind: Type::S }, range: None },
         }
+    }
+
+    #[test]
+    fn what_a_broker_does_not_say_is_waited_for_and_what_differs_is_refused() {
+        let found = |value: Option<&str>| {
+            agrees("t", "cleanup.policy", value.map(str::to_owned), "delete".to_owned())
+        };
+        assert!(found(Some("delete")).is_ok());
+        assert!(matches!(found(Some("compact")), Err(TopicError::Foreign { .. })));
+        assert!(matches!(found(None), Err(TopicError::Unavailable(_))));
     }
 
     #[test]
