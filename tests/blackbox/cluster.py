@@ -131,7 +131,7 @@ class StreamsNode(Node):
 class Cluster:
     """Nodes of one region, with their PostgreSQL."""
 
-    def __init__(self, shape=None, environment=None):
+    def __init__(self, shape=None, environment=None, postgres=None):
         shape = shape or Shape()
         self._folder = tempfile.TemporaryDirectory(prefix="tradewind-cluster-")
         self.folder = pathlib.Path(self._folder.name)
@@ -139,7 +139,7 @@ class Cluster:
         self.credentials.write_text(
             f"[tests]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
         )
-        self.postgres = Postgres()
+        self.postgres = postgres or Postgres()
         self.nodes, self.streams_nodes = [], []
         try:
             self.urls = [self.postgres.create_database() for _ in range(shape.databases)]

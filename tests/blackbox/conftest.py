@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import subprocess
+import tempfile
 
 import pytest
 
@@ -132,3 +134,18 @@ def ranged(make_table):
 def pk():
     """A partition key value that no other test uses, so that tests can share tables."""
     return unique("p")
+
+
+@pytest.fixture
+def small_disk():
+    """A file system that is soon full; mounting one takes root."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tradewind-small-"))
+    # PostgreSQL runs as another user.
+    folder.chmod(0o755)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        folder.rmdir()
+        pytest.skip("only root can mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+    folder.rmdir()

@@ -24,6 +24,7 @@ from cluster import Cluster, Node, Shape
 from endpoints import ACCESS_KEY, REGION, SECRET_KEY, Endpoint
 from ledger import Ledger, everything, make_ledger_table
 from lifecycle import wait_until_active
+from postgres import Postgres
 from racing import together
 from rejections import rejected
 from schemas import keyed_by
@@ -275,6 +276,30 @@ def test_a_database_that_stands_still_is_waited_for_and_nothing_is_lost(cluster,
     for name in ("still-put-x", "still-put-y"):
         cluster.endpoint().client().delete_item(TableName=table, Key={"p": S(name)})
     ledger.check_books(everything(client, table))
+
+
+def test_a_database_whose_disk_is_full_refuses_writes_and_loses_none(small_disk):
+    with Cluster(Shape(nodes=1), postgres=Postgres(small_disk / "postgres")) as cluster:
+        (node,), client = cluster.nodes, cluster.endpoint().client()
+        table = make_ledger_table(client, "filled")
+        wait_until_active(client, table)
+        with Ledger(clients_of(node), table, "full") as ledger:
+            ledger.wait_for(WRITES)
+            filler = small_disk / "filler"
+            with open(filler, "wb") as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(b"\0" * 65536)
+            faults = ledger.faults
+            eventually(lambda: ledger.faults >= faults + 20, within=60, saying="writes are refused")
+            status, body = node.readiness()
+            assert status == 503 and any("No space left on device" in missing for missing in body["missing"]), body
+            filler.unlink()
+            # It ends itself where it cannot write its log; whatever runs it starts it again.
+            if cluster.postgres.process.poll() is not None:
+                cluster.postgres.start()
+            ledger.wait_for(WRITES, within=60)
+        eventually(node.is_ready, within=30, saying="it is ready again")
+        check(ledger, cluster)
 
 
 def test_eventual_reads_go_on_by_a_standby_while_the_database_is_away():

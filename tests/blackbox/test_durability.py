@@ -7,7 +7,6 @@ would leave is what was synced, and the order of the calls tells what anybody co
 import pathlib
 import re
 import shutil
-import subprocess
 
 import pytest
 
@@ -114,18 +113,6 @@ def test_the_same_check_fails_with_durability_off(traced):
     trace, markers = traced("--in-memory")
     with pytest.raises(AssertionError, match="answered before it was synced"):
         check(trace, markers[0])
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system that is soon full; mounting one takes root."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("only root can mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_disk_fails_writes_and_not_reads(small_disk):
