@@ -6,6 +6,10 @@ import pathlib
 import textwrap
 import zipfile
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+from endpoints import REGION
 from lifecycle import wait_until_active
 from schemas import keyed_by
 from server import run
@@ -98,6 +102,16 @@ def make_table(dynamodb, **more):
 
 def put(dynamodb, table, key, **attributes):
     dynamodb.put_item(TableName=table, Item={"p": S(key), **attributes})
+
+
+def lambda_get(running, path):
+    """Asks for what Lambda has no operation for."""
+    endpoint = running.endpoint()
+    request = AWSRequest(method="GET", url=endpoint.url + path)
+    SigV4Auth(endpoint.credentials(), "lambda", REGION).add_auth(request)
+    answer = endpoint.exchange("GET", path, b"", dict(request.headers.items()))
+    assert answer.status == 200, answer.body
+    return answer.json()
 
 
 class Tool:

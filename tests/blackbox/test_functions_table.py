@@ -20,6 +20,7 @@ from running_functions import (
     Notes,
     attach,
     create,
+    lambda_get,
     make_table,
     put,
     wait_for_state,
@@ -83,18 +84,6 @@ def paused_put(functions, dynamodb, table, function, keys, **knobs):
 def failed_batches(running, function):
     answer = lambda_get(running, f"/2026-11-01/functions/{function}/failed")
     return answer["FailedBatches"]
-
-
-def lambda_get(running, path):
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
-
-    endpoint = running.endpoint()
-    request = AWSRequest(method="GET", url=endpoint.url + path)
-    SigV4Auth(endpoint.credentials(), "lambda", REGION).add_auth(request)
-    answer = endpoint.exchange("GET", path, b"", dict(request.headers.items()))
-    assert answer.status == 200, answer.body
-    return answer.json()
 
 
 # Knobs
@@ -508,6 +497,58 @@ def test_invocations_that_make_no_sense_are_refused(functions, notes):
         functions.invoke(FunctionName="nobody")
     with rejected("ResourceNotFoundException"):
         functions.invoke(FunctionName=name, Qualifier="7")
+
+
+NEVER_ASKING = "import time\ntime.sleep(100)"
+GOOD = NOTING + "def handler(event, context): note(event)"
+
+
+@pytest.mark.parametrize(
+    ("source", "handler", "error_type"),
+    [
+        ("def handler(e, c) return 1", "app.handler", "Runtime.UserCodeSyntaxError"),
+        ("x = 1", "app.handler", "Runtime.HandlerNotFound"),
+        (NEVER_ASKING, "app.handler", "Sandbox.Timedout"),
+        ("import os\nos._exit(4)", "app.handler", "Runtime.ExitError"),
+        ("def handler(e, c): return 'x' * ((6 << 20) + 100)", "app.handler", "Function.ResponseSizeTooLarge"),
+        ("def handler(e, c): return {1}", "app.handler", "Runtime.MarshalError"),
+    ],
+    ids=["syntax", "missing handler", "never asks for work", "ends at import", "6 MB", "no JSON"],
+)
+def test_a_function_that_cannot_work_loses_no_record(functions, dynamodb, table, notes, running, source, handler, error_type):
+    name = create(functions, notes, "def handler(event, context): note(event)")
+    functions.update_function_code(FunctionName=name, ZipFile=zipped(source))
+    attach(functions, dynamodb, table, name, MaximumRetryAttempts=0)
+    put(dynamodb, table, "x", n=N(42))
+    (kept,) = eventually(lambda: failed_batches(running, name), within=60)
+    assert kept["Error"]["errorType"] == error_type
+    whole = lambda_get(running, f"/2026-11-01/functions/{name}/failed/{kept['Id']}")
+    assert whole["Event"]["Records"][0]["dynamodb"]["NewImage"]["n"] == N(42)
+    functions.update_function_code(FunctionName=name, ZipFile=zipped(GOOD))
+    put(dynamodb, table, "x", n=N(43))
+    eventually(lambda: [r["dynamodb"]["NewImage"]["n"] for r in notes.records()] == [N(43)], within=60)
+
+
+@pytest.mark.parametrize("answer", ["b'\\xff\\xfe'", "b'{\"batchItemFailures\": [\\xff]}'", "b''"], ids=str)
+def test_an_answer_that_is_no_text_fails_the_batch_where_answers_are_read(
+    functions, dynamodb, table, notes, running, answer
+):
+    # `bytes` go out as they are.
+    name = create(functions, notes, f"def handler(event, context):\n    note(event)\n    return {answer}")
+    said = functions.invoke(FunctionName=name, Payload=b"{}")
+    assert said.get("FunctionError") is None and said["Payload"].read() == eval(answer)
+    attach(
+        functions, dynamodb, table, name,
+        FunctionResponseTypes=["ReportBatchItemFailures"], MaximumRetryAttempts=0, BatchSize=1,
+    )
+    put(dynamodb, table, "x")
+    eventually(lambda: notes.keys() == ["x"], within=30)
+    if answer == "b''":
+        put(dynamodb, table, "y")
+        eventually(lambda: notes.keys() == ["x", "y"], within=30)
+        assert failed_batches(running, name) == []
+    else:
+        eventually(lambda: len(failed_batches(running, name)) == 1, within=30)
 
 
 # The rest of the API
