@@ -97,9 +97,32 @@ test-tools:
 	[ -z "$$missing" ] || { $(call install,$$missing); }
 	@command -v strace >/dev/null || { $(call install,strace); } || true
 
+# AWS's own runtime client for Node.js, which is compiled as it is installed; tests of Node functions run with it too if it
+# is there.
+NODE_RUNTIME := target/node-runtime
+NODE_RUNTIME_LOCK := tests/node-runtime/package-lock.json
+NODE_RUNTIME_INSTALLED := $(NODE_RUNTIME)/.installed-$(shell sha256sum $(NODE_RUNTIME_LOCK) | cut -c1-16)
+
+.PHONY: node-runtime
+node-runtime: $(NODE_RUNTIME_INSTALLED)
+
+$(NODE_RUNTIME_INSTALLED): $(NODE_RUNTIME_LOCK)
+	@missing=; \
+	has() { command -v $$1 >/dev/null || missing="$$missing$$2 "; }; \
+	has npm npm; has autoreconf autoconf; has automake automake; has libtoolize libtool; has cmake cmake; has g++ g++; \
+	has make make; has python3 python3; \
+	[ -z "$$missing" ] || { $(call install,$$missing); }
+	@rm -rf $(NODE_RUNTIME) && mkdir -p $(NODE_RUNTIME)
+	@cp tests/node-runtime/package.json $(NODE_RUNTIME_LOCK) $(NODE_RUNTIME)
+	@echo "compiling aws-lambda-ric into $(NODE_RUNTIME), which takes some minutes"
+	@npm ci --prefix $(NODE_RUNTIME) --no-audit --no-fund --loglevel=error
+	@test -e $(NODE_RUNTIME)/node_modules/aws-lambda-ric/dist/rapid-client.node
+	@touch $@
+
 .PHONY: rust-tests
 rust-tests: $(INSTALLED) test-tools
-	TRADEWIND_TEST_PYTHON=$(PYTHON) cargo test --workspace --locked --no-fail-fast
+	TRADEWIND_TEST_PYTHON=$(PYTHON) TRADEWIND_TEST_NODE_MODULES=$(abspath $(NODE_RUNTIME)/node_modules) \
+		cargo test --workspace --locked --no-fail-fast
 
 .PHONY: blackbox
 blackbox: $(INSTALLED) test-tools
@@ -153,7 +176,7 @@ test: $(INSTALLED)
 
 .PHONY: test-all
 test-all: $(INSTALLED)
-	@$(PYTHON) tests/stages.py fmt-check clippy build rust-function rust-tests blackbox blackbox-cluster blackbox-clusters regions-long readme seeds sdks differential fuzz
+	@$(PYTHON) tests/stages.py fmt-check clippy build rust-function node-runtime rust-tests blackbox blackbox-cluster blackbox-clusters regions-long readme seeds sdks differential fuzz
 
 # --- measuring
 

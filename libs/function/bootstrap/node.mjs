@@ -5,12 +5,14 @@ import fs from "node:fs";
 import http from "node:http";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import util from "node:util";
 
 const PREFIX = "/2018-06-01/runtime";
 const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":");
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 
 let current = null; // the request id of the invocation under way
+let newest; // and of the last one that began, for the log
 
 function call(method, suffix, body, headers = {}) {
   return new Promise((resolve, reject) => {
@@ -50,12 +52,47 @@ function headerSafe(text) {
 
 async function report(suffix, error, label = "Invoke Error") {
   const described = errorObject(error);
-  console.error(`ERROR\t${label}\t${JSON.stringify(described)}`);
+  logError(label, error, described);
   await call("POST", suffix, JSON.stringify(described), {
     "Content-Type": "application/json",
     "Lambda-Runtime-Function-Error-Type": headerSafe(described.errorType),
   });
 }
+
+// --- The log: what a handler says comes with the time, the request's id and a level, as text or as JSON -------------
+
+const inJson = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === "JSON";
+
+function say(level, ...said) {
+  const timestamp = new Date().toISOString();
+  process.stdout.write((inJson ? object(timestamp, level, said) : `${timestamp}\t${newest}\t${level}\t${util.format(...said)}`) + "\n");
+}
+
+function object(timestamp, level, said) {
+  const line = { timestamp, level, requestId: newest, message: said.length === 1 ? said[0] : util.format(...said) };
+  const error = said.length > 1 && said.find((each) => each instanceof Error);
+  if (error) Object.assign(line, plainError(error));
+  try {
+    return JSON.stringify(line, (_, value) => (value instanceof Error ? plainError(value) : value));
+  } catch {
+    return JSON.stringify({ ...line, message: util.format(...said) });
+  }
+}
+
+function plainError(error) {
+  const { errorType, errorMessage, trace } = errorObject(error);
+  return { errorType: error.constructor?.name ?? errorType, errorMessage, stackTrace: trace };
+}
+
+function logError(label, error, { errorType, errorMessage, trace }) {
+  if (inJson) return console.error(error instanceof Error ? error : { errorType, errorMessage, stackTrace: trace });
+  console.error(label, "\t" + JSON.stringify({ errorType, errorMessage, ...(error instanceof Error ? { ...error } : {}), stack: trace }));
+}
+
+for (const level of ["trace", "debug", "info", "warn", "error", "fatal"]) {
+  console[level] = (...said) => say(level.toUpperCase(), ...said);
+}
+console.log = console.info;
 
 // --- Loading ---------------------------------------------------------------------------------------------------
 
@@ -145,14 +182,22 @@ function run(handler, event, context) {
   });
 }
 
+function serialized(value) {
+  try {
+    return JSON.stringify(value === undefined ? null : value) ?? "null";
+  } catch {
+    throw new Error("Unable to stringify response body");
+  }
+}
+
 async function invoke(handler, headers, body) {
-  current = headers["lambda-runtime-aws-request-id"];
+  current = newest = headers["lambda-runtime-aws-request-id"];
   const traceId = headers["lambda-runtime-trace-id"];
   if (traceId) process.env._X_AMZN_TRACE_ID = traceId;
   let answer;
   try {
     const value = await run(handler, JSON.parse(body.toString("utf8")), makeContext(headers));
-    answer = JSON.stringify(value === undefined ? null : value) ?? "null";
+    answer = serialized(value);
   } catch (error) {
     await report(`/invocation/${current}/error`, error);
     current = null;
@@ -170,7 +215,7 @@ async function dieOf(error, type) {
 }
 
 process.on("uncaughtException", (error) => dieOf(error));
-process.on("unhandledRejection", (error) => dieOf(error instanceof Error ? error : new Error(String(error)), "Runtime.UnhandledPromiseRejection"));
+process.on("unhandledRejection", (reason) => dieOf({ message: String(reason), stack: reason?.stack }, "Runtime.UnhandledPromiseRejection"));
 
 // Not awaited at the top level: Node ends a module that waits there while its event loop is empty, which is just when
 // `run` waits for that.

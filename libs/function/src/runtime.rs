@@ -59,8 +59,8 @@ pub struct Settings {
     /// Names searched in our own PATH, or paths.
     pub python: String,
     pub node: String,
-    /// Whether AWS's Python runtime is preferred where the interpreter has it.
-    pub use_awslambdaric: bool,
+    /// Whether AWS's own runtimes are preferred where the interpreters have them.
+    pub use_aws_runtimes: bool,
     /// Where our bootstraps are written to.
     pub folder: PathBuf,
     /// How many environments one function may have at once.
@@ -103,7 +103,7 @@ impl<D: Documents> Environments<D> {
             &settings.folder,
             settings.python.clone(),
             settings.node.clone(),
-            settings.use_awslambdaric,
+            settings.use_aws_runtimes,
         )?;
         let environments = Arc::new(Environments {
             catalogue,

@@ -202,7 +202,7 @@ fn runtime_settings<E: Engine + Documents>(database: &Database<E>, settings: &Se
             .unwrap_or_default(),
         python: settings.python.clone(),
         node: settings.node.clone(),
-        use_awslambdaric: true,
+        use_aws_runtimes: true,
         folder: settings.folder.join("bootstrap"),
         max_environments: MAX_ENVIRONMENTS,
         keep_idle: KEEP_IDLE,

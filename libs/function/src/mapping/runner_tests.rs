@@ -234,7 +234,7 @@ fn settings(folder: &std::path::Path) -> Settings {
         path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
         python: "python3".to_owned(),
         node: "node".to_owned(),
-        use_awslambdaric: false,
+        use_aws_runtimes: false,
         folder: folder.join("runtime"),
         max_environments: 4,
         keep_idle: Duration::from_secs(60),

@@ -1,7 +1,7 @@
-//! Functions in real processes: our Python and Node bootstraps, AWS's Python runtime where one is named, and a shell
-//! script, through everything that Lambda's documentation says can happen to them.
+//! Functions in real processes: our Python and Node bootstraps, AWS's own where they are installed, and a shell script,
+//! through everything that Lambda's documentation says can happen to them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +22,7 @@ struct Fixture {
     _folder: tempfile::TempDir,
 }
 
-fn settings(folder: &Path, python: String, use_awslambdaric: bool) -> Settings {
+fn settings(folder: &Path, python: String, use_aws_runtimes: bool) -> Settings {
     Settings {
         region: "eu-west-1".to_owned(),
         account: "000000000000".to_owned(),
@@ -35,7 +35,7 @@ fn settings(folder: &Path, python: String, use_awslambdaric: bool) -> Settings {
         path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
         python,
         node: "node".to_owned(),
-        use_awslambdaric,
+        use_aws_runtimes,
         folder: folder.join("runtime"),
         max_environments: 2,
         keep_idle: Duration::from_secs(60),
@@ -79,11 +79,11 @@ impl Fixture {
         Fixture::with_python("python3".to_owned(), false)
     }
 
-    fn with_python(python: String, use_awslambdaric: bool) -> Fixture {
+    fn with_python(python: String, use_aws_runtimes: bool) -> Fixture {
         let folder = tempfile::tempdir().unwrap();
         let code = Arc::new(CodeStore::open(folder.path().join("code")).unwrap());
         let catalogue = Arc::new(Catalogue::new(Arc::new(MemoryDocuments::default())));
-        let settings = settings(folder.path(), python, use_awslambdaric);
+        let settings = settings(folder.path(), python, use_aws_runtimes);
         let packages = Arc::new(Packages::new(catalogue.documents().clone(), code.clone(), false));
         let environments =
             Environments::new(catalogue.clone(), packages, settings, Arc::new(now_ms)).unwrap();
@@ -414,57 +414,140 @@ let calls = 0;
 exports.later = async (event, context) => {
   console.log("hello", event.n);
   if (event.fail) throw new TypeError("bad " + event.fail);
-  return { calls: ++calls, arn: context.invokedFunctionArn, left: context.getRemainingTimeInMillis() > 0 };
+  const ric = process.argv[1].includes("aws-lambda-ric");
+  return { calls: ++calls, arn: context.invokedFunctionArn, left: context.getRemainingTimeInMillis() > 0, ric };
 };
 exports.callback = (event, context, callback) => {
   setTimeout(() => event.fail ? callback(new Error("no")) : callback(null, { got: event.n }), 5);
 };
 exports.silent = () => {};
 exports.nested = { deep: async () => "deep" };
+exports.rejected = (event, context, callback) => { Promise.reject(new Error("nobody waits")); setTimeout(callback, 1000); };
+exports.exit = async () => process.exit(3);
+exports.sized = async (event) => "x".repeat(event.size);
+exports.circular = async () => { const self = {}; self.self = self; return self; };
 exports.uncaught = (event, context, callback) => { setTimeout(() => { throw new RangeError("late"); }, 1); };
 "#;
 
-async fn node(handler: &str, event: Value) -> (Fixture, Outcome) {
-    let fixture = Fixture::new();
-    let files = [
-        ("index.js", NODE_HANDLERS),
-        ("module.mjs", "export const handler = async (event) => ({ esm: event });"),
-        ("broken.js", "exports.handler = ("),
-    ];
-    fixture.add("nodejs20.x", handler, &files).await;
-    let outcome = fixture.invoke(event).await;
-    (fixture, outcome)
+/// A function in a folder, as it is with `npm install` run in it: with AWS's client among its packages, or without.
+struct NodeFolder {
+    aws_lambda_ric: Option<PathBuf>,
 }
 
-#[tokio::test]
-async fn node_handlers_run_whatever_their_style() {
-    let (fixture, outcome) = node("index.later", json!({"n": 1})).await;
+impl NodeFolder {
+    async fn invoke(&self, handler: &str, event: Value) -> (Fixture, Outcome) {
+        let fixture = Fixture::with_python("python3".to_owned(), self.aws_lambda_ric.is_some());
+        let folder = fixture._folder.path().join("function");
+        std::fs::create_dir(&folder).unwrap();
+        for (name, text) in [
+            ("index.js", NODE_HANDLERS),
+            ("module.mjs", "export const handler = async (event) => ({ esm: event });"),
+            ("broken.js", "exports.handler = ("),
+        ] {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        if let Some(packages) = &self.aws_lambda_ric {
+            std::os::unix::fs::symlink(packages, folder.join("node_modules")).unwrap();
+        }
+        let code = Code::Directory { path: folder };
+        fixture.catalogue.create_function(&function("f", "nodejs20.x", handler, code)).await.unwrap();
+        let outcome = fixture.invoke(event).await;
+        (fixture, outcome)
+    }
+}
+
+async fn node_handlers_run_whatever_their_style(node: NodeFolder) {
+    let (fixture, outcome) = node.invoke("index.later", json!({"n": 1})).await;
     assert_eq!(outcome.function_error, None, "{}", log(&outcome));
     let arn = "arn:aws:lambda:eu-west-1:000000000000:function:f";
-    assert_eq!(body(&outcome), json!({"calls": 1, "arn": arn, "left": true}));
-    assert!(log(&outcome).contains("hello 1\n"));
+    let ric = node.aws_lambda_ric.is_some();
+    assert_eq!(body(&outcome), json!({"calls": 1, "arn": arn, "left": true, "ric": ric}));
+    let id = outcome
+        .log_tail
+        .windows(36)
+        .find_map(|text| std::str::from_utf8(text).ok()?.parse::<uuid::Uuid>().ok());
+    assert!(log(&outcome).contains(&format!("\t{}\tINFO\thello 1\n", id.unwrap())), "{}", log(&outcome));
     assert_eq!(body(&fixture.invoke(json!({})).await)["calls"], 2);
     let failed = fixture.invoke(json!({"fail": "luck"})).await;
     assert_eq!((error_type(&failed), message(&failed)), ("TypeError".into(), "bad luck".into()));
+    assert!(body(&failed)["trace"][1].as_str().unwrap().contains("index.js"));
+    assert!(
+        log(&failed).contains("\tERROR\tInvoke Error \t{\"errorType\":\"TypeError\""),
+        "{}",
+        log(&failed)
+    );
     assert_eq!(body(&fixture.invoke(json!({})).await)["calls"], 3);
 
-    let (fixture, outcome) = node("index.callback", json!({"n": 7})).await;
+    let (fixture, outcome) = node.invoke("index.callback", json!({"n": 7})).await;
     assert_eq!(body(&outcome), json!({"got": 7}));
     assert_eq!(message(&fixture.invoke(json!({"fail": 1})).await), "no");
-    assert_eq!(body(&node("index.silent", json!({})).await.1), Value::Null);
-    assert_eq!(body(&node("index.nested.deep", json!({})).await.1), "deep");
-    assert_eq!(body(&node("module.handler", json!([1])).await.1), json!({"esm": [1]}));
+    assert_eq!(body(&node.invoke("index.silent", json!({})).await.1), Value::Null);
+    assert_eq!(body(&node.invoke("index.nested.deep", json!({})).await.1), "deep");
+    assert_eq!(body(&node.invoke("module.handler", json!([1])).await.1), json!({"esm": [1]}));
 }
 
-#[tokio::test]
-async fn node_that_cannot_be_loaded_or_dies() {
-    assert_eq!(error_type(&node("broken.handler", json!({})).await.1), "Runtime.UserCodeSyntaxError");
-    assert_eq!(error_type(&node("index.missing", json!({})).await.1), "Runtime.HandlerNotFound");
-    assert_eq!(error_type(&node("absent.handler", json!({})).await.1), "Runtime.ImportModuleError");
-    let (fixture, outcome) = node("index.uncaught", json!({})).await;
+async fn node_that_cannot_be_loaded_or_dies(node: NodeFolder) {
+    for (handler, expected) in [
+        ("broken.handler", "Runtime.UserCodeSyntaxError"),
+        ("index.missing", "Runtime.HandlerNotFound"),
+        ("absent.handler", "Runtime.ImportModuleError"),
+        ("nothing", "Runtime.MalformedHandlerName"),
+        ("../index.later", "Runtime.MalformedHandlerName"),
+    ] {
+        let (fixture, outcome) = node.invoke(handler, json!({})).await;
+        assert_eq!(error_type(&outcome), expected, "{handler}");
+        assert_eq!(error_type(&fixture.invoke(json!({})).await), expected, "{handler}, again");
+    }
+    let (fixture, outcome) = node.invoke("index.uncaught", json!({})).await;
     assert_eq!((error_type(&outcome), message(&outcome)), ("RangeError".into(), "late".into()));
     assert_eq!(message(&fixture.invoke(json!({})).await), "late", "the next one starts afresh");
+    let (_, outcome) = node.invoke("index.rejected", json!({})).await;
+    assert_eq!(error_type(&outcome), "Runtime.UnhandledPromiseRejection");
+    assert!(message(&outcome).contains("nobody waits"), "{}", message(&outcome));
+    let (_, outcome) = node.invoke("index.exit", json!({})).await;
+    assert_eq!(error_type(&outcome), "Runtime.ExitError");
+    assert!(message(&outcome).ends_with("exit status 3"));
 }
+
+async fn node_answers_that_cannot_be_taken(node: NodeFolder) {
+    let (fixture, large) = node.invoke("index.sized", json!({"size": 6 * 1024 * 1024 - 2})).await;
+    assert_eq!((large.function_error, large.payload.len()), (None, 6 * 1024 * 1024));
+    let too_large = fixture.invoke(json!({"size": 6 * 1024 * 1024 + 200})).await;
+    assert_eq!(error_type(&too_large), "Function.ResponseSizeTooLarge");
+    let (fixture, circular) = node.invoke("index.circular", json!({})).await;
+    assert_eq!(error_type(&circular), "Error");
+    assert_eq!(message(&circular), "Unable to stringify response body");
+    assert_eq!(error_type(&fixture.invoke(json!({})).await), "Error");
+}
+
+/// Where `npm install` has put AWS's Node runtime, if the one who runs the tests names it.
+fn aws_node() -> Option<NodeFolder> {
+    let packages = PathBuf::from(std::env::var_os("TRADEWIND_TEST_NODE_MODULES")?);
+    packages.join("aws-lambda-ric").is_dir().then_some(NodeFolder { aws_lambda_ric: Some(packages) })
+}
+
+macro_rules! with_both_nodes {
+    ($($claim:ident),*) => {
+        mod our_node_bootstrap {
+            $(#[tokio::test] async fn $claim() { super::$claim(super::NodeFolder { aws_lambda_ric: None }).await; })*
+        }
+        mod aws_lambda_ric {
+            $(#[tokio::test] async fn $claim() {
+                let Some(node) = super::aws_node() else {
+                    eprintln!("skipped: TRADEWIND_TEST_NODE_MODULES names no folder with aws-lambda-ric");
+                    return;
+                };
+                super::$claim(node).await;
+            })*
+        }
+    };
+}
+
+with_both_nodes!(
+    node_handlers_run_whatever_their_style,
+    node_that_cannot_be_loaded_or_dies,
+    node_answers_that_cannot_be_taken
+);
 
 #[tokio::test]
 async fn a_folder_of_code_is_reloaded_when_a_file_changes() {
