@@ -10,6 +10,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 import zipfile
@@ -21,7 +22,8 @@ from broker import Broker
 from cluster import Cluster, Shape
 from lifecycle import drop
 from rejections import rejected
-from running_functions import NOTING, ROLE, Notes, attach, create, make_table, put, zipped
+from running_functions import NOTING, ROLE, Notes, Tool, attach, create, lambda_get, make_table, put, zipped
+from server import BINARY
 from values import unique
 from waiting import eventually
 
@@ -220,13 +222,100 @@ def test_a_request_without_a_valid_signature_is_refused_before_it_is_handed_on(c
             forged.client("lambda").list_functions()
 
 
+SAYING = """
+    def handler(event, context):
+        note(event, node=os.environ["AWS_ENDPOINT_URL"])
+        print("got", [record["dynamodb"]["Keys"]["p"]["S"] for record in event["Records"]])
+"""
+
+
+@contextlib.contextmanager
+def following(tool, function, file):
+    """`logs --follow`, into a file; gives what reads its lines."""
+    with open(file, "wb") as written:
+        process = subprocess.Popen(
+            [BINARY, "function", "logs", function, "--follow"],
+            stdout=written,
+            env={**os.environ, **tool.environment, "AWS_REGION": "us-east-1"},
+        )
+        try:
+            yield lambda: file.read_text().splitlines()
+        finally:
+            process.kill()
+            process.wait(timeout=10)
+
+
+def test_logs_and_history_are_those_of_all_nodes(cluster, pair, dynamodb, functions, table, notes, tmp_path):
+    tool = Tool(cluster)
+    function = insistently(lambda: create(functions, notes, SAYING))
+    names = {node.name for node in pair}
+    with mapped(functions, dynamodb, table, function, BatchSize=10):
+        with following(tool, function, tmp_path / "log") as said:
+            with Writing(dynamodb, table):
+                wait_until_both_run(cluster, functions, function, notes)
+                of_whom = lambda: {line.split(" | ")[0] for line in said() if " | got " in line}
+                eventually(lambda: of_whom() == names, within=30, saying="the log of both nodes is followed")
+        shown = tool("logs", function).splitlines()
+        assert {line.split(" | ")[0] for line in shown} == names
+        invocations = tool.json("invocations", function)["invocations"]
+        assert {each["Node"] for each in invocations} == names
+        assert [each["Started"] for each in invocations] == sorted((e["Started"] for e in invocations), reverse=True)
+        for name in names:
+            one = next(each for each in invocations if each["Node"] == name)
+            assert "Records" in json.loads(tool("invocations", function, one["RequestId"]))["Input"]
+        # A node that runs functions speaks for itself, and says so.
+        alone = Tool(OneNode(cluster, pair[0]))
+        assert {each["Node"] for each in alone.json("invocations", function)["invocations"]} == {pair[0].name}
+
+
+class OneNode:
+    def __init__(self, cluster, node):
+        self.endpoint = lambda: cluster.endpoint(node)
+
+
+def test_what_lambda_has_not_goes_through_storage_nodes_too(
+    cluster, pair, dynamodb, functions, table, notes, tmp_path
+):
+    tool, remote = Tool(cluster), Notes(tmp_path / "remote")
+    (tmp_path / "app.py").write_text(
+        NOTING + "def handler(event, context):\n    note(event)\n    assert is_healed(), 'not yet'\n"
+    )
+    insistently(functions.list_functions)
+    names = []
+    for file, *more in [(remote.file, "--origin", "remote"), (notes.file, "--pause-after", "2")]:
+        name = unique("ours")
+        names.append(name)
+        arguments = ("--runtime", "python3.12", "--handler", "app.handler", "--directory", str(tmp_path))
+        tool("add", name, *arguments, "--env", f"NOTES={file}", "--table", table, *more)
+    put(dynamodb, table, "x")
+    shown = lambda name: tool.json("show", name)["mappings"][0]
+    eventually(lambda: shown(names[1])["State"] == "Disabled", within=60, saying="it pauses by itself")
+    assert "2 failures in a row" in shown(names[1])["StateTransitionReason"]
+    passed = lambda: any(shard["After"] for shard in shown(names[0])["Shards"])
+    eventually(passed, within=30, saying="what this region wrote is passed over")
+    assert remote.lines() == []
+    for name in names:
+        tool("delete", name)
+
+
+def wait_until_both_run(cluster, functions, function, notes):
+    """Both nodes have run a shard of the function; where not, it is said what keeps them."""
+    try:
+        eventually(lambda: len(nodes_of(notes)) == 2, within=30, saying="both nodes run shards")
+    except AssertionError as error:
+        (mapping,) = functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+        answer = lambda_get(cluster, f"/2026-11-01/event-source-mappings/{mapping['UUID']}/progress")
+        shards = [(shard["ShardId"], shard["Owner"], shard["After"], shard["Last"]) for shard in answer["Shards"]]
+        raise AssertionError(f"{error}; {len(notes.records())} records seen by {nodes_of(notes)}; {shards}") from error
+
+
 def test_a_killed_nodes_shards_go_on_within_ten_seconds_and_nothing_is_skipped(
     cluster, pair, dynamodb, functions, table, notes
 ):
     function = insistently(lambda: create(functions, notes, RECORDING))
     with mapped(functions, dynamodb, table, function, BatchSize=10):
         with Writing(dynamodb, table) as writing:
-            eventually(lambda: len(nodes_of(notes)) == 2, within=30, saying="both nodes run shards")
+            wait_until_both_run(cluster, functions, function, notes)
             pair[0].kill()
             died, at = time.monotonic(), writing.written
             # Every item, and so every shard, was written to after the death.
@@ -244,7 +333,7 @@ def test_a_stopped_nodes_shards_are_handed_over_and_nothing_runs_twice(
     function = insistently(lambda: create(functions, notes, RECORDING))
     with mapped(functions, dynamodb, table, function, BatchSize=10):
         with Writing(dynamodb, table) as writing:
-            eventually(lambda: len(nodes_of(notes)) == 2, within=30, saying="both nodes run shards")
+            wait_until_both_run(cluster, functions, function, notes)
             assert pair[0].stop() == 0
             at = writing.written
             eventually(lambda: writing.written >= at + 200, within=10, saying="writes go on")

@@ -25,7 +25,7 @@ pub struct Asked {
     pub path: String,
     /// Without the question mark; empty if there is none.
     pub query: String,
-    /// Those that Lambda knows.
+    /// Those that Lambda knows, and ours.
     pub headers: HeaderMap,
     pub body: Bytes,
 }
@@ -45,9 +45,13 @@ struct AnswerHead {
     headers: Vec<(String, String)>,
 }
 
-/// The request in a form that travels. Of its headers only those go along that Lambda reads: no signature, no cookie.
+/// The request in a form that travels. Of its headers only those go along that Lambda reads, or that we
+/// read beside Lambda's: no signature, no cookie.
 pub fn encode_request(parts: &Parts, body: &[u8]) -> Bytes {
-    let is_read = |name: &str| name == "content-type" || (name.starts_with("x-amz-") && !is_secret(name));
+    let is_read = |name: &str| {
+        let is_known = name.starts_with("x-amz-") || name.starts_with("x-tradewind-");
+        name == "content-type" || (is_known && !is_secret(name))
+    };
     let headers = parts.headers.iter().filter(|(name, _)| is_read(name.as_str()));
     let head = Head {
         method: parts.method.as_str().to_owned(),
@@ -128,6 +132,7 @@ mod tests {
         let request = http::Request::post("/2015-03-31/functions/a%20b/invocations?Qualifier=1")
             .header("Content-Type", "application/json")
             .header("X-Amz-Invocation-Type", "Event")
+            .header("X-Tradewind-Origin", "local")
             .header("Authorization", "AWS4-HMAC-SHA256 …".as_bytes())
             .header("X-Amz-Security-Token", "t");
         let (parts, ()) = request.body(()).unwrap().into_parts();
@@ -135,7 +140,8 @@ mod tests {
         assert_eq!((&*asked.method, &*asked.query), ("POST", "Qualifier=1"));
         assert_eq!(asked.path, "/2015-03-31/functions/a%20b/invocations");
         assert_eq!(asked.headers["x-amz-invocation-type"], "Event");
-        assert_eq!((asked.headers.len(), asked.body), (2, Bytes::from_static(b"{}")));
+        assert_eq!(asked.headers["x-tradewind-origin"], "local");
+        assert_eq!((asked.headers.len(), asked.body), (3, Bytes::from_static(b"{}")));
     }
 
     #[test]

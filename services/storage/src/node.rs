@@ -5,7 +5,7 @@
 
 mod answers;
 mod beside;
-mod functions;
+pub mod functions;
 mod health;
 mod lease;
 pub mod membership;

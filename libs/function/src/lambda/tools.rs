@@ -13,9 +13,11 @@
 //! POST   /2026-11-01/event-source-mappings/UUID/resume
 //! POST   /2026-11-01/event-source-mappings/UUID/replay                      {"From", "To", "Shard", "DryRun"}
 //! GET    /2026-11-01/metrics
+//! GET    /2026-11-01/nodes                                                  those that run functions, where there are several
 //! ```
 //!
-//! Logs and history are those of the process that answers.
+//! Logs, history and numbers are those of the process that answers; where a region has several, the header
+//! `x-tradewind-node` says which (`services/storage/src/node/functions.rs`).
 
 use std::time::Duration;
 
@@ -78,6 +80,8 @@ impl<D: Documents, I: Invoker, S: ShardSource> LambdaApi<D, I, S> {
             ("POST", ["event-source-mappings", uuid, "resume"]) => self.resume(uuid).await,
             ("POST", ["event-source-mappings", uuid, "replay"]) => self.replay(request, uuid).await,
             ("GET", ["metrics"]) => Ok(self.metrics()),
+            // One process is all there is, unless whoever stands before it knows of more.
+            ("GET", ["nodes"]) => Ok(Response::json(200, &json!({ "Nodes": [] }))),
             _ => Err(ApiError::unsupported(request.method, request.path)),
         }
     }

@@ -3,13 +3,17 @@
 //!
 //! Requests for one function go to one node as long as it lives, so that its warm environments are used. Another is asked
 //! only where the first surely was not reached; an answer that was lost is an error, for the client's SDK to decide about.
+//!
+//! Logs and history are each node's own: `GET /2026-11-01/nodes` lists the nodes, and the header
+//! `x-tradewind-node` names the one that is to answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tradewind_engine::{Member, Members};
@@ -21,6 +25,8 @@ use crate::lambda::{decode_answer, encode_request, error};
 
 /// The group of those who run functions.
 pub const GROUP: &str = "streams";
+/// Lists who runs functions.
+pub const NODES: &str = "/2026-11-01/nodes";
 /// How long the members that were read are good for.
 const FRESH: Duration = Duration::from_secs(1);
 /// Lambda's longest time-out, and what a cold start may take before it.
@@ -42,6 +48,7 @@ impl<E: Members> Functions<E> {
         let (sent, began) = (encode_request(head, body), Instant::now());
         // By what is known; then, if nobody could be reached, by what is so now.
         let since = [began.checked_sub(FRESH).unwrap_or(began), began];
+        let named = named(&head.headers);
         let mut missing = "";
         for since in since {
             let members = match self.members(since).await {
@@ -51,8 +58,14 @@ impl<E: Members> Functions<E> {
                     return unavailable("The region's database does not answer");
                 }
             };
-            if let Some(answer) = self.ask(&members, subject(head.uri.path()), &sent).await {
+            if head.uri.path() == NODES {
+                return list(members.iter().map(|member| &*member.name));
+            }
+            if let Some(answer) = self.ask(&members, named, subject(head.uri.path()), &sent).await {
                 return answer;
+            }
+            if let Some(name) = named.filter(|name| members.iter().all(|member| member.name != *name)) {
+                return no_such_node(name);
             }
             missing = match members.is_empty() {
                 true => "No node of this region runs functions: start one with `tradewind streams`",
@@ -63,8 +76,15 @@ impl<E: Members> Functions<E> {
     }
 
     /// `None`: nobody was reached.
-    async fn ask(&self, members: &[Member], subject: &str, sent: &Bytes) -> Option<Answered> {
-        for member in ranked(members, subject) {
+    async fn ask(
+        &self,
+        members: &[Member],
+        named: Option<&str>,
+        subject: &str,
+        sent: &Bytes,
+    ) -> Option<Answered> {
+        let is_meant = |member: &&Member| named.is_none_or(|name| member.name == name);
+        for member in ranked(members, subject).into_iter().filter(is_meant) {
             let asked = self.nodes.ask(member.id, &member.address, Question::Lambda, sent.clone(), DEADLINE);
             match asked.await {
                 Ok(answer) => return Some(decode_answer(&answer).unwrap_or_else(another_version)),
@@ -101,6 +121,23 @@ fn another_version() -> Answered {
 
 fn unavailable(message: &str) -> Answered {
     error(StatusCode::SERVICE_UNAVAILABLE, "ServiceException", message)
+}
+
+/// The answer that lists nodes that run functions.
+pub fn list<'a>(names: impl Iterator<Item = &'a str>) -> Answered {
+    let nodes: Vec<_> = names.map(|name| json!({ "Name": name })).collect();
+    let mut answer = http::Response::new(Bytes::from(json!({ "Nodes": nodes }).to_string()));
+    answer.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    answer
+}
+
+pub fn no_such_node(name: &str) -> Answered {
+    error(StatusCode::NOT_FOUND, "ResourceNotFoundException", &format!("No node {name} runs functions here"))
+}
+
+/// Which node a request wants to be answered by.
+pub fn named(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-tradewind-node")?.to_str().ok()
 }
 
 /// What a request is about: the function that its path names, or all of the path.

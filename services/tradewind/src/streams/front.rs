@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tradewind_database::Database;
 use tradewind_model::Region;
 use tradewind_rpc::{Answering, CallError, Question};
+use tradewind_storage::node::functions;
 use tradewind_storage::{Answered, Guard, Other, lambda, metrics_answer};
 use tradewind_streams::{Node, Request};
 use tradewind_telemetry::metrics::{Disk, Sample};
@@ -105,6 +106,7 @@ impl tradewind_rpc::Node for Answers {
     }
 }
 
+/// What only this node has is asked of it by its name; of the others a storage node knows.
 async fn handle(
     node: &Node<Store>,
     method: &str,
@@ -113,6 +115,12 @@ async fn handle(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Answered {
+    if path == functions::NODES {
+        return functions::list([&*node.member.name].into_iter());
+    }
+    if let Some(name) = functions::named(headers).filter(|name| *name != node.member.name) {
+        return functions::no_such_node(name);
+    }
     let answer = node.streams.handle(Request { method, path, query, headers, body }).await;
     let mut response = http::Response::new(answer.body);
     *response.status_mut() = StatusCode::from_u16(answer.status).expect("Lambda's own statuses");

@@ -66,6 +66,16 @@ impl Client {
         self.lambda_as(Method::GET, path)
     }
 
+    /// A question to the Lambda API, for one node of those that run functions where it is named.
+    pub fn lambda_get_at(&self, node: Option<&str>, path: &str) -> anyhow::Result<Value> {
+        let request = Request::builder().method(Method::GET).uri(self.uri(path)?);
+        let request = match node {
+            Some(node) => request.header("x-tradewind-node", node),
+            None => request,
+        };
+        self.send(request.body(Bytes::new())?, "lambda")
+    }
+
     /// A call of the Lambda API without a body.
     pub fn lambda_as(&self, method: Method, path: &str) -> anyhow::Result<Value> {
         let request = Request::builder().method(method).uri(self.uri(path)?);
