@@ -98,6 +98,13 @@ def test_a_refused_batch_writes_nothing(client, table, pk, bad, place):
     assert not any(exists(client, table, key) for key in keys(pk, 3))
 
 
+@pytest.mark.parametrize("item", [{"c": S("x")}, {"p": S("x")}, {"p": N("1"), "c": S("x")}], ids=str)
+def test_a_put_without_its_key_is_told_as_a_wrong_key(client, ranged, item):
+    """PutItem names the attribute that is missing or of the wrong type; a batch does not."""
+    with invalid(WRONG_KEY):
+        client.batch_write_item(RequestItems={ranged: [{"PutRequest": {"Item": item}}]})
+
+
 def test_a_batch_with_an_unknown_table_writes_nothing(client, table, pk):
     with rejected("ResourceNotFoundException", NOT_FOUND):
         client.batch_write_item(RequestItems={table: puts({"p": S(pk)}), unique("nowhere"): puts({"p": S(pk)})})

@@ -164,6 +164,62 @@ def test_transactions_in_opposite_order_get_through(client, table, pk):
     assert [get(client, table, key)["n"] for key in keys] == [N("80")] * 4
 
 
+def test_conflicts_are_told_as_conflicts(client, table, pk):
+    """Single writes, transactions in both orders and transactional reads of the same items: each is done, or refused as
+    a conflict in the words for its kind. Nothing waits for ever, nothing is a server's fault, nothing counts twice."""
+    keys = [{"p": S(f"{pk}-{at}")} for at in range(3)]
+
+    def add(key):
+        return {
+            "TableName": table,
+            "Key": key,
+            "UpdateExpression": "ADD n :one",
+            "ExpressionAttributeValues": {":one": N("1")},
+        }
+
+    def write(ordered):
+        client.transact_write_items(TransactItems=[{"Update": add(key)} for key in ordered])
+
+    def read():
+        client.transact_get_items(TransactItems=[{"Get": {"TableName": table, "Key": key}} for key in keys])
+
+    kinds = [
+        lambda: write(keys),
+        lambda: write(keys[::-1]),
+        lambda: client.update_item(**add(keys[0])),
+        read,
+        lambda: client.update_item(**add(keys[-1])),
+    ]
+
+    def work(at):
+        try:
+            kinds[at % len(kinds)]()
+            return at % len(kinds), None
+        except ClientError as error:
+            return at % len(kinds), error.response
+
+    outcomes = together(work, range(400), threads=10)
+    for kind, refusal in outcomes:
+        if refusal:
+            assert_conflict(refusal, transaction=kind in (0, 1, 3), items=len(keys))
+    done = [kind for kind, refusal in outcomes if not refusal]
+    both = done.count(0) + done.count(1)
+    totals = [get(client, table, key)["n"] for key in keys]
+    assert totals == [N(both + done.count(2)), N(both), N(both + done.count(4))]
+
+
+def assert_conflict(refusal, *, transaction, items):
+    code = refusal["Error"]["Code"]
+    if not transaction:
+        assert code == "TransactionConflictException", refusal
+        return
+    assert code == "TransactionCanceledException", refusal
+    codes = [reason["Code"] for reason in refusal["CancellationReasons"]]
+    assert len(codes) == items and set(codes) <= {"None", "TransactionConflict"}, refusal
+    assert "TransactionConflict" in codes, refusal
+    assert f"specific reasons [{', '.join(codes)}]" in refusal["Error"]["Message"], refusal
+
+
 def test_money_is_neither_made_nor_lost(client, table, pk):
     keys = [{"p": S(f"{pk}-{at}")} for at in range(5)]
     for key in keys:

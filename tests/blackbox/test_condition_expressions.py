@@ -193,7 +193,8 @@ def test_conditions_on_a_missing_item(client, table, pk, operation, condition, t
 
 
 @pytest.mark.parametrize(
-    "value, size", [(S("abc"), 3), (B(b"\x00" * 7), 7), (L(), 0), (M(a=S("x")), 1), (NS("1", "2"), 2)]
+    "value, size",
+    [(S("abc"), 3), (S("é🦀"), 3), (B(b"\x00" * 7), 7), (L(), 0), (M(a=S("x")), 1), (NS("1", "2"), 2)],
 )
 def test_size_counts(client, table, pk, value, size):
     client.put_item(TableName=table, Item={"p": S(pk), "v": value})

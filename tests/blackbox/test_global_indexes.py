@@ -177,9 +177,32 @@ def test_an_index_key_of_the_wrong_type_rejects_an_update(client, indexed, pk, v
     settled(client, indexed, "keys_only", "x", S(pk), 1)
 
 
+NOT_VALID = "One or more parameter values are not valid. "
+EMPTY_KEY = "The AttributeValue for a key attribute cannot contain an empty string value."
+
+
 def test_an_empty_index_key_rejects_the_write(client, indexed, pk):
-    with invalid():
+    text = NOT_VALID + f"A value specified for a secondary index key is not supported. {EMPTY_KEY} "
+    with invalid(matches=f"^{text}IndexName: (by_x|keys_only|some), IndexKey: x$"):
         client.put_item(TableName=indexed, Item={"p": S(pk), "c": S("1"), "x": S("")})
+
+
+def test_an_empty_index_key_rejects_an_update_in_other_words(client, indexed, pk):
+    """Each of the two ways to write has a text of its own."""
+    text = "The update expression attempted to update a secondary index key to a value that is not supported. "
+    with invalid(NOT_VALID + text + EMPTY_KEY):
+        client.update_item(
+            TableName=indexed,
+            Key={"p": S(pk), "c": S("1")},
+            UpdateExpression="SET x = :empty",
+            ExpressionAttributeValues={":empty": S("")},
+        )
+
+
+def test_a_query_of_an_index_for_an_empty_key_names_the_index(client, indexed):
+    text = f"A value specified for a secondary index key is not supported. {EMPTY_KEY} IndexName: by_x, IndexKey: x"
+    with invalid(NOT_VALID + text):
+        query(client, indexed, "by_x", "x", S(""))
 
 
 def test_a_long_index_key_rejects_the_write(client, indexed, pk):
@@ -479,6 +502,20 @@ def test_an_added_key_must_be_defined(client, indexed):
                 }
             ],
         )
+
+
+def test_an_added_key_keeps_the_type_of_its_attribute(client, indexed):
+    """Silently keeping the old type would make an index that finds nothing of the new one."""
+    with invalid():
+        add(client, indexed, index("new", "x:N"))
+
+
+@differs("accepts it")
+def test_an_index_added_to_an_on_demand_table_has_no_throughput(client, indexed):
+    each = {**index("new", "w:S"), "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}
+    text = "ProvisionedThroughput should not be specified for index: new when BillingMode is PAY_PER_REQUEST"
+    with invalid(OMPVI + text):
+        add(client, indexed, each)
 
 
 def test_one_index_changes_at_a_time(client, indexed):

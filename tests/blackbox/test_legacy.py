@@ -5,7 +5,7 @@ Old SDK code and several ORMs still send them, and they may not be mixed with ex
 
 import pytest
 
-from marks import case, differs
+from marks import case, differs, differs_often
 from rejections import CONDITION_FAILED, invalid, rejected
 from values import BOOL, NS, NULL, SS, L, N, S, same_item, unique
 
@@ -356,3 +356,30 @@ def test_a_query_filter_leaves_the_key_alone(call, ranged, pk):
     condition = {"ComparisonOperator": "EQ", "AttributeValueList": [S(pk)]}
     with invalid("QueryFilter can only contain non-primary key attributes: Primary key attribute: c"):
         call("Query", {"TableName": ranged, "KeyConditions": {"p": condition}, "QueryFilter": {"c": condition}})
+
+
+# Names that no attribute can have
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [("", "Empty attribute name"), ("x" * 65536, "Attribute name is too large, must be less than 65536 bytes")],
+    ids=["empty", "too long"],
+)
+@pytest.mark.parametrize(
+    "operation, parameters",
+    [
+        ("update_item", lambda name: {"AttributeUpdates": {name: {"Value": S("x")}}}),
+        ("update_item", lambda name: {"Expected": {name: {"Exists": False}}}),
+        pytest.param(
+            "get_item", lambda name: {"AttributesToGet": [name]}, marks=differs_often("looks at empty names only")
+        ),
+        ("scan", lambda name: {"ScanFilter": {name: {"ComparisonOperator": "NULL"}}}),
+    ],
+    ids=["AttributeUpdates", "Expected", "AttributesToGet", "ScanFilter"],
+)
+def test_names_have_their_bounds(client, table, pk, operation, parameters, name, text):
+    """A name that an update let through would make an item that nothing can put again."""
+    key = {} if operation == "scan" else {"Key": {"p": S(pk)}}
+    with invalid(text):
+        getattr(client, operation)(TableName=table, **key, **parameters(name))

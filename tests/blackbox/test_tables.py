@@ -312,6 +312,7 @@ def test_twenty_global_indexes_are_fine(client, created):
         {"ProjectionType": "KEYS_ONLY", "NonKeyAttributes": ["a"]},
         {"ProjectionType": "ALL", "NonKeyAttributes": ["a"]},
         {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["a"] * 21},
+        {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["a", "b", "a"]},
         {"ProjectionType": "SOME"},
     ],
     ids=str,
@@ -490,6 +491,39 @@ def test_provisioned_billing_needs_throughput(client, created):
         client.update_table(TableName=created(**keyed_by("p:S")), BillingMode="PROVISIONED")
 
 
+PER_INDEX = OMPVI + "ProvisionedThroughput must be specified for index: by_x"
+
+
+@differs("answers with a 500")
+def test_an_index_added_to_a_provisioned_table_needs_throughput(client, created):
+    name = created(**provisioned("p:S"))
+    bare = {"IndexName": "by_x", "KeySchema": key_schema("x:S"), "Projection": {"ProjectionType": "ALL"}}
+    change = lambda each: client.update_table(
+        TableName=name,
+        AttributeDefinitions=definitions(["x:S"]),
+        GlobalSecondaryIndexUpdates=[{"Create": each}],
+    )
+    with invalid(PER_INDEX):
+        change(bare)
+    change({**bare, "ProvisionedThroughput": throughput(2, 2)})
+
+
+@differs("answers with a 500")
+def test_indexes_need_throughput_when_their_table_becomes_provisioned(client, created):
+    name = created(**keyed_by("p:S", gsi=[index("by_x", "x:S")]))
+    provision = lambda **more: client.update_table(
+        TableName=name, BillingMode="PROVISIONED", ProvisionedThroughput=throughput(3, 3), **more
+    )
+    with invalid(PER_INDEX):
+        provision()
+    assert client.describe_table(TableName=name)["Table"]["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    of_index = {"IndexName": "by_x", "ProvisionedThroughput": throughput(2, 2)}
+    provision(GlobalSecondaryIndexUpdates=[{"Update": of_index}])
+    wait_until_active(client, name)
+    [described] = client.describe_table(TableName=name)["Table"]["GlobalSecondaryIndexes"]
+    assert described["ProvisionedThroughput"]["ReadCapacityUnits"] == 2
+
+
 def test_deletion_protection_changes(client, created):
     name = created(**keyed_by("p:S"))
     client.update_table(TableName=name, DeletionProtectionEnabled=True)
@@ -518,6 +552,43 @@ def test_warm_throughput_is_described(client, created):
     name = created(**keyed_by("p:S"), WarmThroughput={"ReadUnitsPerSecond": 13000, "WriteUnitsPerSecond": 5000})
     warm = client.describe_table(TableName=name)["Table"]["WarmThroughput"]
     assert (warm["ReadUnitsPerSecond"], warm["WriteUnitsPerSecond"], warm["Status"]) == (13000, 5000, "ACTIVE")
+
+
+OF_WARM = OMPVI + "Requested {}UnitsPerSecond for WarmThroughput for {} is lower than {}"
+AT_FIRST = "initial throughput for OnDemand"
+NO_LESS = "current WarmThroughput, decreasing WarmThroughput is not supported"
+
+
+@differs("has no warm throughput")
+@pytest.mark.parametrize(
+    "schema, message",
+    [
+        ({**keyed_by("p:S"), "WarmThroughput": {"ReadUnitsPerSecond": 11999}}, OF_WARM.format("Read", "table", AT_FIRST)),
+        ({**keyed_by("p:S"), "WarmThroughput": {"WriteUnitsPerSecond": 3999}}, OF_WARM.format("Write", "table", AT_FIRST)),
+        (
+            {**provisioned("p:S", read=9), "WarmThroughput": {"ReadUnitsPerSecond": 8}},
+            OF_WARM.format("Read", "table", "ReadCapacityUnits of ProvisionedThroughput"),
+        ),
+        (
+            keyed_by("p:S", gsi=[{**index("by_x", "x:S"), "WarmThroughput": {"ReadUnitsPerSecond": 1}}]),
+            OF_WARM.format("Read", "index by_x", AT_FIRST),
+        ),
+    ],
+    ids=["reads", "writes", "provisioned", "index"],
+)
+def test_warm_throughput_is_no_less_than_there_is(client, schema, message):
+    with invalid(message):
+        client.create_table(TableName=unique("tt"), **schema)
+
+
+@differs("has no warm throughput")
+def test_warm_throughput_is_only_raised(client, created):
+    name = created(**keyed_by("p:S"), WarmThroughput={"ReadUnitsPerSecond": 14000})
+    with invalid(OF_WARM.format("Read", "table", NO_LESS)):
+        client.update_table(TableName=name, WarmThroughput={"ReadUnitsPerSecond": 13000})
+    client.update_table(TableName=name, WarmThroughput={"ReadUnitsPerSecond": 15000})
+    wait_until_active(client, name)
+    assert client.describe_table(TableName=name)["Table"]["WarmThroughput"]["ReadUnitsPerSecond"] == 15000
 
 
 # What tools ask about a table

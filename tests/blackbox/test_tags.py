@@ -4,8 +4,9 @@ import pytest
 
 from lifecycle import drop, wait_until_gone
 from marks import differs_often
-from rejections import invalid, rejected
+from rejections import NOT_FOUND, invalid, rejected
 from schemas import keyed_by
+from values import unique
 from waiting import eventually
 
 pytestmark = differs_often("has no tags")
@@ -62,6 +63,20 @@ def test_a_missing_table_is_not_found(client, arn):
         client.list_tags_of_resource(ResourceArn=arn + "-nowhere")
 
 
+@pytest.mark.parametrize(
+    "operation, more, named",
+    [
+        ("list_tags_of_resource", {}, True),
+        ("tag_resource", {"Tags": [{"Key": "a", "Value": "b"}]}, True),
+        ("untag_resource", {"TagKeys": ["a"]}, False),
+    ],
+)
+def test_a_missing_table_is_named_by_all_but_one(client, arn, operation, more, named):
+    arn += "-nowhere"
+    with rejected("ResourceNotFoundException", NOT_FOUND + (f": ResourcArn: {arn} not found" if named else "")):
+        getattr(client, operation)(ResourceArn=arn, **more)
+
+
 @pytest.mark.parametrize("operation", ["list_tags_of_resource", "tag_resource", "untag_resource"])
 def test_an_arn_must_be_one(client, operation):
     more = {"tag_resource": {"Tags": [{"Key": "a", "Value": "b"}]}, "untag_resource": {"TagKeys": ["a"]}}
@@ -77,6 +92,23 @@ def test_an_arn_must_be_one(client, operation):
 def test_tags_have_bounds(client, arn, tag):
     with invalid():
         client.tag_resource(ResourceArn=arn, Tags=[tag])
+
+
+@pytest.mark.parametrize(
+    "key, value", [("ok", "#!%%^$$&"), ("->>;-)])", "ok"), ("!!!\\|", "<><"), ("a\tb", "x"), ("aws:team", "x")]
+)
+def test_tags_hold_letters_digits_spaces_and_a_few_signs(client, arn, key, value):
+    with invalid():
+        client.tag_resource(ResourceArn=arn, Tags=[{"Key": key, "Value": value}])
+    with invalid():
+        client.create_table(TableName=unique("tags"), **keyed_by("p:S"), Tags=[{"Key": key, "Value": value}])
+    assert tags(client, arn) == {}
+
+
+def test_tags_are_of_any_script(client, arn):
+    every = {"größe": "ö 1+-=._:/@", "日本": "語", "a b": ""}
+    client.tag_resource(ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in every.items()])
+    settled_tags(client, arn, every)
 
 
 def test_a_new_table_of_the_same_name_has_no_old_tags(client, make_table):

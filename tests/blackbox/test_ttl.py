@@ -40,11 +40,14 @@ def test_it_is_switched_on(client, make_table):
     assert described["AttributeName"] == "ttl"
 
 
-@pytest.mark.parametrize("attribute", ["ttl", "other"])
-def test_it_is_switched_on_once(client, make_table, attribute):
+OTHER = "TimeToLive is active on a different AttributeName: current AttributeName is ttl"
+
+
+@pytest.mark.parametrize("attribute, text", [("ttl", "TimeToLive is already enabled"), ("other", OTHER)])
+def test_it_is_switched_on_once(client, make_table, attribute, text):
     table = make_table(**keyed_by("p:S"))
     switch(client, table, True)
-    with invalid():
+    with invalid(text):
         switch(client, table, True, attribute)
 
 

@@ -318,6 +318,13 @@ def test_an_unsigned_request_is_refused(send):
     assert answer.json()["__type"].startswith("com.amazon.coral.service#")
 
 
+def test_a_missing_signature_is_told_before_a_missing_body(send):
+    """A body that is no JSON comes first, one that is not there does not."""
+    assert send("ListTables", b"", sign=False).code == "MissingAuthenticationTokenException"
+    assert send("ListTables", b"{", sign=False).code == "SerializationException"
+    assert send("ListTables", b"").code == "SerializationException"
+
+
 @pytest.mark.parametrize("value", ["Basic abc", "Bearer x", "nonsense"])
 def test_other_schemes_are_refused(send, value):
     answer = list_tables(send, sign=False, headers={"Authorization": value})

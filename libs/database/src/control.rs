@@ -9,6 +9,7 @@ mod evict;
 mod global;
 mod replicas;
 mod update;
+pub(crate) mod warm;
 
 pub(crate) use build::new_incarnation;
 pub(crate) use delete::Trash;

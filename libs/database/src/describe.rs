@@ -13,10 +13,6 @@ use tradewind_wire::response::table::{
 use crate::region::Database;
 use crate::table::document::{self, Capacity, Index, Replica, TableDocument};
 
-/// What a new on-demand table bears at once. (Developer guide, "Warm throughput".)
-const WARM_READS: u64 = 12_000;
-const WARM_WRITES: u64 = 4_000;
-
 impl<E: Engine + Documents> Database<E> {
     pub async fn describe_table(&self, name: &str) -> Result<TableDescription, ApiError> {
         let document = self.existing(name)?.document();
@@ -212,15 +208,8 @@ fn on_demand(capacity: &Capacity) -> Option<OnDemandThroughput> {
 
 fn warm(capacity: &Capacity) -> Option<WarmThroughputDescription> {
     let asked = capacity.warm_read.is_some() || capacity.warm_write.is_some();
-    let (read, write) = match capacity.on_demand {
-        true => (WARM_READS, WARM_WRITES),
-        false => (capacity.provisioned.read, capacity.provisioned.write),
-    };
-    asked.then(|| WarmThroughputDescription {
-        read: capacity.warm_read.unwrap_or(0).max(read),
-        write: capacity.warm_write.unwrap_or(0).max(write),
-        active: true,
-    })
+    let (read, write) = crate::control::warm::warm(capacity);
+    asked.then_some(WarmThroughputDescription { read, write, active: true })
 }
 
 fn encryption(document: &TableDocument) -> Option<EncryptionDescription> {

@@ -86,37 +86,91 @@ pub fn changes(
 
 /// Refuses an item whose value for an index key cannot be one: the whole write fails, as on DynamoDB.
 pub fn check(table: &TableDocument, item: ItemRef<'_>) -> Result<(), ApiError> {
-    table.indexes.iter().try_for_each(|index| {
-        check_keys(&index.name, &index.hash, MAX_HASH_BYTES, item)?;
-        check_keys(&index.name, &index.range, MAX_RANGE_BYTES, item)
+    first_fault(table, item).map_or(Ok(()), |fault| Err(fault.of_item()))
+}
+
+/// The same for what an update made of an item, in the words for updates.
+pub fn check_updated(table: &TableDocument, item: ItemRef<'_>) -> Result<(), ApiError> {
+    first_fault(table, item).map_or(Ok(()), |fault| Err(fault.of_update()))
+}
+
+/// Refuses an empty value that an index is queried for.
+pub fn check_operand(index: &str, key: &KeyAttribute, value: ValueRef<'_>) -> Result<(), ApiError> {
+    let empty = value.key_bytes().is_none_or(<[u8]>::is_empty);
+    if empty { Err(Fault { index, key, kind: FaultKind::Empty }.of_item()) } else { Ok(()) }
+}
+
+/// Why a value cannot be the key of an index.
+struct Fault<'a> {
+    index: &'a str,
+    key: &'a KeyAttribute,
+    kind: FaultKind,
+}
+
+enum FaultKind {
+    Type { actual: &'static str },
+    Empty,
+    Long { most: usize },
+}
+
+impl Fault<'_> {
+    fn of_item(&self) -> ApiError {
+        let (index, name) = (self.index, &self.key.name);
+        match self.kind {
+            FaultKind::Type { actual } => ApiError::invalid_value(format!(
+                "Type mismatch for Index Key {name} Expected: {} Actual: {actual} IndexName: {index}",
+                self.key.kind.name()
+            )),
+            FaultKind::Empty => ApiError::validation(format!(
+                "One or more parameter values are not valid. A value specified for a secondary index key is not \
+                 supported. {} IndexName: {index}, IndexKey: {name}",
+                self.empty()
+            )),
+            FaultKind::Long { most } => ApiError::invalid_value(format!(
+                "Size of {}key has exceeded the maximum size limit of {most} bytes. IndexName: {index}, IndexKey: {name}",
+                if most == MAX_HASH_BYTES { "hash" } else { "range" },
+            )),
+        }
+    }
+
+    fn of_update(&self) -> ApiError {
+        match self.kind {
+            FaultKind::Type { .. } => ApiError::validation(
+                "The update expression attempted to update the secondary index key to unsupported type",
+            ),
+            FaultKind::Empty => ApiError::validation(format!(
+                "One or more parameter values are not valid. The update expression attempted to update a secondary \
+                 index key to a value that is not supported. {}",
+                self.empty()
+            )),
+            FaultKind::Long { .. } => self.of_item(),
+        }
+    }
+
+    fn empty(&self) -> String {
+        let kind = if self.key.kind == tradewind_model::Type::B { "binary" } else { "string" };
+        format!("The AttributeValue for a key attribute cannot contain an empty {kind} value.")
+    }
+}
+
+fn first_fault<'a>(table: &'a TableDocument, item: ItemRef<'_>) -> Option<Fault<'a>> {
+    table.indexes.iter().find_map(|index| {
+        let hash = index.hash.iter().map(|key| (key, MAX_HASH_BYTES));
+        let range = index.range.iter().map(|key| (key, MAX_RANGE_BYTES));
+        hash.chain(range).find_map(|(key, most)| {
+            let kind = key_fault(key, most, item.get(&key.name)?)?;
+            Some(Fault { index: &index.name, key, kind })
+        })
     })
 }
 
-fn check_keys(index: &str, keys: &[KeyAttribute], most: usize, item: ItemRef<'_>) -> Result<(), ApiError> {
-    keys.iter().try_for_each(|key| match item.get(&key.name) {
-        Some(value) => check_key(index, key, most, value),
-        None => Ok(()),
-    })
-}
-
-fn check_key(index: &str, key: &KeyAttribute, most: usize, value: ValueRef<'_>) -> Result<(), ApiError> {
-    let name = &key.name;
+fn key_fault(key: &KeyAttribute, most: usize, value: ValueRef<'_>) -> Option<FaultKind> {
     if value.kind() != key.kind {
-        let (expected, actual) = (key.kind.name(), value.kind().name());
-        return Err(ApiError::invalid_value(format!(
-            "Type mismatch for Index Key {name} Expected: {expected} Actual: {actual} IndexName: {index}"
-        )));
+        return Some(FaultKind::Type { actual: value.kind().name() });
     }
     match value.key_bytes().map_or(0, <[u8]>::len) {
-        0 => Err(ApiError::validation(format!(
-            "One or more parameter values are not valid. A value specified for a secondary index key is not supported. \
-             The AttributeValue for a key attribute cannot contain an empty {} value. IndexName: {index}, IndexKey: {name}",
-            if key.kind == tradewind_model::Type::B { "binary" } else { "string" },
-        ))),
-        length if length > most => Err(ApiError::invalid_value(format!(
-            "Size of {}key has exceeded the maximum size limit of {most} bytes. IndexName: {index}, IndexKey: {name}",
-            if most == MAX_HASH_BYTES { "hash" } else { "range" },
-        ))),
-        _ => Ok(()),
+        0 => Some(FaultKind::Empty),
+        length if length > most => Some(FaultKind::Long { most }),
+        _ => None,
     }
 }

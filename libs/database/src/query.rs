@@ -75,14 +75,14 @@ impl<'a> KeysAsked<'a> {
         for attribute in &hash {
             let test = term(&attribute.name).ok_or_else(|| missed(attribute))?;
             let KeyTest::Eq(value) = test else { return Err(unsupported()) };
-            asked.hash.push(operand(attribute, value)?);
+            asked.hash.push(operand(index, attribute, value)?);
         }
         let mut used = hash.len();
         for attribute in &range {
             match term(&attribute.name) {
-                Some(KeyTest::Eq(value)) => asked.range.push(operand(attribute, value)?),
+                Some(KeyTest::Eq(value)) => asked.range.push(operand(index, attribute, value)?),
                 Some(test) => {
-                    check_test(attribute, test)?;
+                    check_test(index, attribute, test)?;
                     asked.test = Some(test);
                     used += 1;
                     break;
@@ -259,10 +259,17 @@ fn unsupported() -> ApiError {
     ApiError::validation("Query key condition not supported")
 }
 
-fn operand<'a>(attribute: &KeyAttribute, value: &'a [u8]) -> Result<&'a [u8], ApiError> {
+fn operand<'a>(
+    index: Option<&Index>,
+    attribute: &KeyAttribute,
+    value: &'a [u8],
+) -> Result<&'a [u8], ApiError> {
     let value = ValueRef::new(value);
     if value.kind() != attribute.kind {
         return Err(ApiError::invalid_value("Condition parameter type does not match schema type"));
+    }
+    if let Some(index) = index {
+        index::check_operand(&index.name, attribute, value)?;
     }
     match value.key_bytes().unwrap_or_default() {
         [] => Err(ApiError::validation(format!(
@@ -275,8 +282,8 @@ fn operand<'a>(attribute: &KeyAttribute, value: &'a [u8]) -> Result<&'a [u8], Ap
     }
 }
 
-fn check_test(attribute: &KeyAttribute, test: &KeyTest) -> Result<(), ApiError> {
-    let check = |value: &[u8]| operand(attribute, value).map(|_| ());
+fn check_test(index: Option<&Index>, attribute: &KeyAttribute, test: &KeyTest) -> Result<(), ApiError> {
+    let check = |value: &[u8]| operand(index, attribute, value).map(|_| ());
     match test {
         KeyTest::Eq(value)
         | KeyTest::Lt(value)

@@ -41,9 +41,9 @@ impl<E: Engine + Documents> Database<E> {
     }
 
     pub(crate) async fn untag(&self, request: UntagResource) -> Result<Answer, ApiError> {
-        let arn = request.table.arn.unwrap_or_default();
+        // Unlike the other operations on tags, this one does not name the table. (Recorded by dynalite.)
         if self.table(&request.table.name).is_none() {
-            return Err(self.tagged(&arn));
+            return Err(ApiError::resource_not_found("Requested resource not found"));
         }
         self.change(&request.table.name, |document| {
             request.keys.iter().for_each(|key| {
@@ -155,9 +155,11 @@ impl<E: Engine + Documents> Database<E> {
 
 fn check_ttl(known: Option<&Ttl>, attribute: &str, enabled: bool) -> Result<(), ApiError> {
     match (known, enabled) {
-        (Some(_), true) => Err(ApiError::validation("TimeToLive is already enabled")),
+        (Some(ttl), true) if ttl.attribute == attribute => {
+            Err(ApiError::validation("TimeToLive is already enabled"))
+        }
         (None, false) => Err(ApiError::validation("TimeToLive is already disabled")),
-        (Some(ttl), false) if ttl.attribute != attribute => Err(ApiError::validation(format!(
+        (Some(ttl), _) if ttl.attribute != attribute => Err(ApiError::validation(format!(
             "TimeToLive is active on a different AttributeName: current AttributeName is {}",
             ttl.attribute
         ))),

@@ -166,7 +166,7 @@ fn check_batch(table: &TableDocument, writes: Vec<BatchWrite>) -> Result<Vec<Wri
     let mut checked = Vec::with_capacity(writes.len());
     for request in writes {
         let (key, action) = match request {
-            BatchWrite::Put(item) => (item::check_put(table, item.as_ref())?, Action::Put(item)),
+            BatchWrite::Put(item) => (item::check_put_in_batch(table, item.as_ref())?, Action::Put(item)),
             BatchWrite::Delete(key) => (item::key_of_key(table, key.as_ref())?, Action::Delete),
         };
         if !keys.insert(key.clone()) {

@@ -7,7 +7,7 @@ use tradewind_engine::{Documents, Engine};
 use tradewind_wire::ApiError;
 use tradewind_wire::request::table::{CreateTable, StreamView};
 
-use super::{build, unavailable};
+use super::{build, unavailable, warm};
 use crate::region::Database;
 use crate::table::document::{IndexStatus, Range, Settings, Stream, TableDocument, TableStatus};
 use crate::table::global::Global;
@@ -21,6 +21,7 @@ impl<E: Engine + Documents> Database<E> {
             return Err(exists(&name));
         }
         let document = self.document_of(request);
+        warm::check_new(&document)?;
         self.add_table(document).await
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tradewind_engine::{Documents, Engine};
-use tradewind_model::Incarnation;
+use tradewind_model::{Incarnation, KeyAttribute};
 use tradewind_wire::ApiError;
 use tradewind_wire::error::Code;
 use tradewind_wire::request::table::{
@@ -15,6 +15,7 @@ use tradewind_wire::request::table::{
 use super::build;
 use super::create::new_stream;
 use super::delete::{Trash, log_ends};
+use super::warm;
 use crate::region::{Database, TRASH};
 use crate::table::Table;
 use crate::table::document::{Capacity, Index, IndexStatus, Stream, TableDocument, TableStatus};
@@ -163,7 +164,24 @@ fn removed_indexes(document: &TableDocument, request: &UpdateTable) -> Vec<Index
 
 fn apply_update(document: &mut TableDocument, request: &UpdateTable, now_ms: u64) -> Result<(), ApiError> {
     update_settings(document, request, now_ms)?;
-    update_indexes(document, request)
+    update_indexes(document, request)?;
+    check_index_throughput(document, request)
+}
+
+/// A provisioned table's global indexes have a throughput each, which is given where they or the mode begin.
+fn check_index_throughput(document: &TableDocument, request: &UpdateTable) -> Result<(), ApiError> {
+    let begins = request.billing.is_some()
+        || request.indexes.iter().any(|update| matches!(update, IndexUpdate::Create(_)));
+    if document.capacity.on_demand || !begins {
+        return Ok(());
+    }
+    let bare = document.indexes.iter().find(|index| !index.local && index.capacity.provisioned.read == 0);
+    bare.map_or(Ok(()), |index| {
+        Err(ApiError::invalid_value(format!(
+            "ProvisionedThroughput must be specified for index: {}",
+            index.name
+        )))
+    })
 }
 
 fn update_settings(document: &mut TableDocument, request: &UpdateTable, now_ms: u64) -> Result<(), ApiError> {
@@ -208,9 +226,8 @@ fn update_capacity(document: &mut TableDocument, request: &UpdateTable, now_ms: 
     if let Some(on_demand) = request.on_demand {
         (document.capacity.max_read, document.capacity.max_write) = (on_demand.read, on_demand.write);
     }
-    if let Some(warm) = request.warm {
-        document.capacity.warm_read = warm.read.or(document.capacity.warm_read);
-        document.capacity.warm_write = warm.write.or(document.capacity.warm_write);
+    if let Some(asked) = request.warm {
+        warm::raise(&mut document.capacity, asked, "table")?;
     }
     Ok(())
 }
@@ -274,9 +291,8 @@ fn update_indexes(document: &mut TableDocument, request: &UpdateTable) -> Result
                 if let Some(on_demand) = on_demand {
                     (index.capacity.max_read, index.capacity.max_write) = (on_demand.read, on_demand.write);
                 }
-                if let Some(warm) = warm {
-                    index.capacity.warm_read = warm.read.or(index.capacity.warm_read);
-                    index.capacity.warm_write = warm.write.or(index.capacity.warm_write);
+                if let Some(asked) = warm {
+                    warm::raise(&mut index.capacity, *asked, &format!("index {name}"))?;
                 }
             }
         }
@@ -302,10 +318,26 @@ fn create_index(document: &mut TableDocument, new: &NewIndex, request: &UpdateTa
             "Subscriber limit exceeded: GlobalSecondaryIndex count exceeds the per-table limit of 20",
         ));
     }
+    if document.capacity.on_demand && new.throughput.is_some() {
+        return Err(ApiError::invalid_value(format!(
+            "ProvisionedThroughput should not be specified for index: {} when BillingMode is PAY_PER_REQUEST",
+            new.name
+        )));
+    }
+    let redefines = |new: &KeyAttribute| {
+        document.attributes.iter().any(|known| known.name == new.name && known.kind != new.kind)
+    };
+    if request.attributes.iter().any(redefines) {
+        return Err(ApiError::validation(
+            "invalid attribute, SchemaElement redefined should be of same type as previously defined",
+        ));
+    }
     let definitions = build::merge_definitions(&document.attributes, &request.attributes);
     let keys = IndexKeys::resolve(&new.keys, &definitions).ok_or_else(|| undefined(new, &definitions))?;
     let billing =
         if document.capacity.on_demand { BillingMode::PayPerRequest } else { BillingMode::Provisioned };
+    let capacity = build::capacity(billing, new.throughput, new.on_demand, new.warm);
+    warm::check_least(&capacity, &format!("index {}", new.name))?;
     document.attributes = definitions;
     document.indexes.push(Index {
         name: new.name.clone(),
@@ -315,12 +347,12 @@ fn create_index(document: &mut TableDocument, new: &NewIndex, request: &UpdateTa
         hash: keys.hash,
         range: keys.range,
         projection: new.projection.clone(),
-        capacity: build::capacity(billing, new.throughput, new.on_demand, new.warm),
+        capacity,
     });
     Ok(())
 }
 
-fn undefined(new: &NewIndex, definitions: &[tradewind_model::KeyAttribute]) -> ApiError {
+fn undefined(new: &NewIndex, definitions: &[KeyAttribute]) -> ApiError {
     let keys: Vec<_> = new.keys.iter().map(|key| key.name.as_str()).collect();
     let defined: Vec<_> = definitions.iter().map(|attribute| attribute.name.as_str()).collect();
     ApiError::invalid_value(format!(

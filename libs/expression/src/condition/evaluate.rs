@@ -54,11 +54,11 @@ impl Operand {
     }
 }
 
-/// The developer guide calls it the length of a string, and the number of bytes only for binary values: so characters
-/// are counted, not their UTF-8 bytes.
+/// The developer guide calls it the length of a string, and the number of bytes only for binary values. DynamoDB Local
+/// and dynalite both count UTF-16 units, as Java does.
 fn length(value: ValueRef<'_>) -> Option<usize> {
     match value.view() {
-        View::S(text) => Some(text.chars().count()),
+        View::S(text) => Some(text.encode_utf16().count()),
         View::B(bytes) => Some(bytes.len()),
         View::Ss(set) | View::Ns(set) | View::Bs(set) => Some(set.len()),
         View::L(list) => Some(list.len()),

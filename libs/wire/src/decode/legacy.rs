@@ -8,6 +8,7 @@ use tradewind_expression::update::{self, Action, Update};
 use tradewind_expression::{Constant, KeyCondition, KeyTerm, KeyTest, Path, Projection};
 use tradewind_model::{Type, ValueRef};
 
+use crate::attribute_value::read::{EMPTY_NAME, LARGE_NAME, MAX_NAME_BYTES};
 use crate::error::ApiError;
 use crate::shape::node::{Members, Node, Value};
 
@@ -20,13 +21,24 @@ pub(crate) fn attributes_to_get(request: &mut Members<'_>) -> Result<Option<Proj
     if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
         return Err(ApiError::invalid_value(format_args!("Duplicate value in attribute name: {twice}")));
     }
+    check_names(names.iter().map(String::as_str))?;
     Ok(Some(Projection::from_names(names)))
+}
+
+/// Names of attributes that no item can have are told last.
+fn check_names<'n>(names: impl IntoIterator<Item = &'n str>) -> Result<(), ApiError> {
+    names.into_iter().try_for_each(|name| match name.len() {
+        0 => Err(ApiError::validation(EMPTY_NAME)),
+        length if length > MAX_NAME_BYTES => Err(ApiError::validation(LARGE_NAME)),
+        _ => Ok(()),
+    })
 }
 
 /// Expected, joined by ConditionalOperator.
 pub(crate) fn expected(request: &mut Members<'_>) -> Result<Option<Condition>, ApiError> {
     let entries = request.map("Expected").unwrap_or_default();
     let mut conditions = Vec::with_capacity(entries.len());
+    let mut names = Vec::with_capacity(entries.len());
     for (name, node) in entries {
         let Node::Struct(members) = node else {
             return Err(ApiError::invalid_value(format_args!(
@@ -34,7 +46,9 @@ pub(crate) fn expected(request: &mut Members<'_>) -> Result<Option<Condition>, A
             )));
         };
         conditions.push(expectation(&name, members)?);
+        names.push(name);
     }
+    check_names(names.iter().map(AsRef::as_ref))?;
     joined(request, conditions)
 }
 
@@ -216,6 +230,7 @@ fn comparisons(entries: Entries<'_>) -> Result<Vec<Comparison>, ApiError> {
         check_bounds(operator, &values)?;
         all.push(Comparison { name: name.into_owned(), operator, values });
     }
+    check_names(all.iter().map(|comparison| comparison.name.as_str()))?;
     Ok(all)
 }
 
@@ -358,10 +373,13 @@ pub(crate) fn check_key_condition(condition: &KeyCondition) -> Result<(), ApiErr
 pub(crate) fn attribute_updates(request: &mut Members<'_>) -> Result<Option<Update>, ApiError> {
     let Some(entries) = request.map("AttributeUpdates") else { return Ok(None) };
     let mut actions = Vec::with_capacity(entries.len());
+    let mut names = Vec::with_capacity(entries.len());
     for (name, node) in entries {
         let Node::Struct(members) = node else { return Err(no_value()) };
         actions.push(action(&name, members)?);
+        names.push(name);
     }
+    check_names(names.iter().map(AsRef::as_ref))?;
     Ok(Some(Update { actions, legacy: true }))
 }
 

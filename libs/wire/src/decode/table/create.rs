@@ -7,10 +7,10 @@ use tradewind_model::{KeyAttribute, KeySchema};
 use crate::decode::item::table;
 use crate::decode::table::settings::{
     RawKey, attribute_definitions, billing, check_defined, check_distinct, check_key_kinds,
-    check_settings_replication, check_units, class, encryption, key_elements, listed, on_demand, projection,
-    stream, throughput, typed_elements, warm,
+    check_names_distinct, check_settings_replication, check_units, class, encryption, key_elements, listed,
+    on_demand, projection, stream, throughput, typed_elements, warm,
 };
-use crate::decode::table::tag::tags;
+use crate::decode::table::tag::{check_tags, tags};
 use crate::error::ApiError;
 use crate::request::table::{
     BillingMode, CreateTable, GlobalIndex, IndexKeys, IndexProjection, LocalIndex, StreamUpdate, Throughput,
@@ -267,8 +267,8 @@ fn check_all_used(
 
 fn check_projected(local: &[LocalIndex], global: &[GlobalIndex]) -> Result<(), ApiError> {
     let projections =
-        local.iter().map(|index| &index.projection).chain(global.iter().map(|index| &index.projection));
-    let projected: usize = projections
+        || local.iter().map(|index| &index.projection).chain(global.iter().map(|index| &index.projection));
+    let projected: usize = projections()
         .map(|projection| if let IndexProjection::Include(names) = projection { names.len() } else { 0 })
         .sum();
     if projected > MAX_PROJECTED {
@@ -276,7 +276,11 @@ fn check_projected(local: &[LocalIndex], global: &[GlobalIndex]) -> Result<(), A
             "Number of projected attributes in all indexes exceeds the per-table limit of {MAX_PROJECTED}"
         )));
     }
-    Ok(())
+    let mut included = projections().filter_map(|projection| match projection {
+        IndexProjection::Include(names) => Some(names),
+        _ => None,
+    });
+    included.try_for_each(|names| check_names_distinct(names))
 }
 
 fn new_tags(request: &mut Members<'_>) -> Result<Vec<crate::request::table::Tag>, ApiError> {
@@ -284,5 +288,6 @@ fn new_tags(request: &mut Members<'_>) -> Result<Vec<crate::request::table::Tag>
     if tags.len() > MAX_TAGS {
         return Err(ApiError::invalid_value(format_args!("Number of Tags exceeds the limit of {MAX_TAGS}")));
     }
+    check_tags(&tags)?;
     Ok(tags)
 }

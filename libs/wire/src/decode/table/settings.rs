@@ -1,5 +1,7 @@
 //! The parts that tables, indexes and updates have in common.
 
+use std::collections::HashSet;
+
 use tradewind_model::{KeyAttribute, Type};
 
 use crate::error::ApiError;
@@ -120,6 +122,17 @@ pub(crate) fn projection(index: &mut Members<'_>) -> Result<IndexProjection, Api
         ))),
         (Some("KEYS_ONLY"), None) => Ok(IndexProjection::KeysOnly),
         (Some(_), None) => Ok(IndexProjection::All),
+    }
+}
+
+/// An index projects an attribute once.
+pub(crate) fn check_names_distinct(names: &[String]) -> Result<(), ApiError> {
+    let mut seen = HashSet::new();
+    match names.iter().find(|name| !seen.insert(name.as_str())) {
+        None => Ok(()),
+        Some(twice) => {
+            Err(ApiError::invalid_value(format_args!("Duplicate value in attribute name: {twice}")))
+        }
     }
 }
 

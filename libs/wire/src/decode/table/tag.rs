@@ -14,6 +14,7 @@ pub(crate) fn tag(mut request: Members<'_>) -> Result<TagResource, ApiError> {
     if tags.is_empty() {
         return Err(ApiError::validation("Atleast one Tag needs to be provided as Input."));
     }
+    check_tags(&tags)?;
     Ok(TagResource { table, tags })
 }
 
@@ -40,6 +41,30 @@ pub(crate) fn tags(request: &mut Members<'_>) -> Option<Vec<Tag>> {
         value: members.owned_text("Value").unwrap_or_default(),
     };
     Some(request.structures("Tags")?.into_iter().map(tag).collect())
+}
+
+/// Keys and values hold letters, digits, spaces and a few signs; keys that begin with `aws:` are AWS's own.
+pub(crate) fn check_tags(tags: &[Tag]) -> Result<(), ApiError> {
+    for (at, tag) in (1..).zip(tags) {
+        for (member, text) in [("key", &tag.key), ("value", &tag.value)] {
+            if !text.chars().all(may_stand_in_a_tag) {
+                return Err(ApiError::validation(format!(
+                    "1 validation error detected: Value '{text}' at 'tags.{at}.member.{member}' failed to satisfy \
+                     constraint: Member must satisfy regular expression pattern: ^([\\p{{L}}\\p{{Z}}\\p{{N}}_.:/=+\\-@]*)$"
+                )));
+            }
+        }
+        if tag.key.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("aws:")) {
+            return Err(ApiError::invalid_value(
+                "aws: prefixed tag key names are not allowed for external use.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn may_stand_in_a_tag(sign: char) -> bool {
+    sign.is_alphanumeric() || sign.is_whitespace() && !sign.is_control() || "_.:/=+-@".contains(sign)
 }
 
 /// What is no ARN at all is nothing that anyone could be allowed to touch.

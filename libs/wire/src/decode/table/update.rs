@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use crate::decode::item::table;
 use crate::decode::table::settings::{
-    attribute_definitions, billing, check_distinct, check_key_kinds, check_settings_replication, check_units,
-    class, encryption, key_elements, on_demand, projection, stream, throughput, typed_elements, units, warm,
+    attribute_definitions, billing, check_distinct, check_key_kinds, check_names_distinct,
+    check_settings_replication, check_units, class, encryption, key_elements, on_demand, projection, stream,
+    throughput, typed_elements, units, warm,
 };
 use crate::error::ApiError;
 use crate::request::table::{
-    BillingMode, Consistency, IndexUpdate, NewIndex, ReplicaIndexSettings, ReplicaSettings, ReplicaUpdate,
-    UpdateTable, WitnessUpdate,
+    BillingMode, Consistency, IndexProjection, IndexUpdate, NewIndex, ReplicaIndexSettings, ReplicaSettings,
+    ReplicaUpdate, UpdateTable, WitnessUpdate,
 };
 use crate::shape::node::Members;
 
@@ -130,10 +131,14 @@ fn new_index(mut index: Members<'_>) -> Result<NewIndex, ApiError> {
     check_key_kinds(&raw, true)?;
     let throughput = throughput(&mut index);
     throughput.map_or(Ok(()), check_units)?;
+    let projection = projection(&mut index)?;
+    if let IndexProjection::Include(names) = &projection {
+        check_names_distinct(names)?;
+    }
     Ok(NewIndex {
         name: index.owned_text("IndexName").unwrap_or_default(),
         keys: typed_elements(raw),
-        projection: projection(&mut index)?,
+        projection,
         throughput,
         on_demand: on_demand(&mut index)?,
         warm: warm(&mut index),
