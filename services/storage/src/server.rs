@@ -130,7 +130,7 @@ async fn welcome<E: Engine + Documents>(
     };
     // Who does not agree on TLS is told so by TLS.
     if let Ok(Ok(stream)) = agreed {
-        connection(stream, front, stop).await;
+        Box::pin(connection(stream, front, stop)).await;
     }
 }
 
@@ -140,13 +140,14 @@ async fn connection<E: Engine + Documents>(
     stop: CancellationToken,
 ) {
     let silence = Silence::new();
+    // In a box: hyper keeps room for a request's future as long as the connection lives, and most rest most of the time.
     let service = service_fn(|request| {
         let (front, under_way) = (&front, silence.request());
-        async move {
+        Box::pin(async move {
             let answered = answer(front, request).await.map(Full::new);
             drop(under_way);
             Ok::<_, Infallible>(answered)
-        }
+        })
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
