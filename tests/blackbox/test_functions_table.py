@@ -334,6 +334,25 @@ def test_a_function_without_concurrency_is_throttled_and_loses_nothing(functions
     eventually(lambda: notes.keys() == ["x"], within=60, saying="a throttle is no attempt")
 
 
+def test_a_reserved_concurrency_bounds_what_runs_at_once(functions, dynamodb, table, notes):
+    source = """
+        import time
+
+        def handler(event, context):
+            began = time.time()
+            time.sleep(0.05)
+            note(event, began=began, ended=time.time())
+    """
+    name = create(functions, notes, source)
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=2)
+    keys = [f"k{at}" for at in range(24)]
+    paused_put(functions, dynamodb, table, name, keys, ParallelizationFactor=10, BatchSize=1, MaximumRetryAttempts=0)
+    eventually(lambda: sorted(notes.keys()) == sorted(keys), within=60, saying="a throttle is no attempt")
+    spans = [(line["began"], line["ended"]) for line in notes.lines()]
+    at_once = [sum(began <= moment < ended for began, ended in spans) for moment, _ in spans]
+    assert max(at_once) == 2
+
+
 # Ways to fail, as an invoker sees them
 
 

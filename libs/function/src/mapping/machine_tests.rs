@@ -156,6 +156,21 @@ fn a_failed_batch_is_retried_with_growing_delays_until_attempts_are_used_up() {
 }
 
 #[test]
+fn a_throttle_uses_up_no_attempt_and_is_tried_again_soon() {
+    let mut machine = machine(ShardSettings { maximum_retry_attempts: Some(0), ..settings() }, 1);
+    let mut now_ms = 0;
+    for _ in 0..50 {
+        invoke(&mut machine, now_ms);
+        machine.invoked(0, Verdict::Throttled, now_ms);
+        let again_ms = machine.wake_at(now_ms).unwrap();
+        assert!((1..=500).contains(&(again_ms - now_ms)), "{again_ms} after {now_ms}");
+        now_ms = again_ms;
+    }
+    invoke(&mut machine, now_ms);
+    machine.invoked(0, Verdict::Success(None), now_ms);
+}
+
+#[test]
 fn what_did_not_run_uses_up_no_attempt() {
     let mut machine = machine(ShardSettings { maximum_retry_attempts: Some(0), ..settings() }, 1);
     let mut now_ms = 0;

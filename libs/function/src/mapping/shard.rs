@@ -42,6 +42,8 @@ const ENVELOPE: usize = 4 * 1024;
 const RETENTION_MS: u64 = 24 * 60 * 60 * 1000;
 const FIRST_BACKOFF_MS: u64 = 100;
 const MAX_BACKOFF_MS: u64 = 30_000;
+/// Whoever has the function's concurrency may be done at any moment: lanes that wait for it must not all sleep meanwhile.
+const MAX_THROTTLED_MS: u64 = 500;
 
 /// What the machine needs of a mapping's knobs.
 #[derive(Clone, Debug)]
@@ -123,8 +125,10 @@ pub enum Verdict {
     Failed,
     /// Records before this one are done; it and what follows are not.
     FailedFrom(Sequence),
-    /// The function was not run: throttled, or something of ours failed. Counts as no attempt.
+    /// The function was not run: something of ours failed. Counts as no attempt.
     NotRun,
+    /// It was not run since as many run as may. Counts as no attempt.
+    Throttled,
     /// The event would be more than an invocation may carry.
     TooLarge,
 }
@@ -211,6 +215,7 @@ impl ShardMachine {
             Verdict::Failed => self.failed(lane, work, now_ms),
             Verdict::FailedFrom(sequence) => self.failed_from(lane, work, sequence, now_ms),
             Verdict::NotRun => self.lanes[lane].retry_later(work, now_ms),
+            Verdict::Throttled => self.lanes[lane].retry_soon(work, now_ms),
             Verdict::TooLarge if work.count() > 1 => self.lanes[lane].split(work),
             Verdict::TooLarge => self.lanes[lane].give_up(work, GivenUp::PayloadTooLarge),
         }

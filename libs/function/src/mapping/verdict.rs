@@ -14,6 +14,7 @@ use crate::invoke::{InvokeError, Outcome};
 pub fn verdict(knobs: &Knobs, batch: &Batch, result: &Result<Outcome, InvokeError>) -> Verdict {
     match result {
         Err(InvokeError::TooLarge { .. }) => Verdict::TooLarge,
+        Err(InvokeError::Throttled) => Verdict::Throttled,
         Err(_) => Verdict::NotRun,
         Ok(outcome) if outcome.function_error.is_some() => Verdict::Failed,
         Ok(outcome) => answered(knobs, batch, &outcome.payload),
@@ -139,7 +140,8 @@ mod tests {
     #[test]
     fn what_did_not_run_is_no_failure_of_the_function() {
         let refused = |error| verdict(&Knobs::default(), &batch(), &Err(error));
-        assert_eq!(refused(InvokeError::Throttled), Verdict::NotRun);
+        assert_eq!(refused(InvokeError::Throttled), Verdict::Throttled);
+        assert_eq!(refused(InvokeError::Service(String::new())), Verdict::NotRun);
         assert_eq!(refused(InvokeError::TooLarge { size: 1, limit: 0 }), Verdict::TooLarge);
     }
 }

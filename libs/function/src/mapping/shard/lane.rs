@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Again, GivenUp, ShardSettings, WindowState, backoff_ms};
+use super::{Again, GivenUp, MAX_THROTTLED_MS, ShardSettings, WindowState, backoff_ms};
 use crate::mapping::source::StreamRecord;
 
 /// What a function is invoked with.
@@ -119,6 +119,12 @@ impl Lane {
     pub fn retry_later(&mut self, work: Work, now_ms: u64) {
         self.back_off(now_ms);
         self.again.push_front((work, None));
+    }
+
+    /// Nothing is wrong, it was only not its turn.
+    pub fn retry_soon(&mut self, work: Work, now_ms: u64) {
+        self.retry_later(work, now_ms);
+        self.not_before_ms = self.not_before_ms.min(now_ms + MAX_THROTTLED_MS);
     }
 
     /// Two halves, the first before the second. A split uses up no attempt and waits for nothing.
