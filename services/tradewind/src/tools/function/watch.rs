@@ -41,10 +41,8 @@ pub fn logs(name: &str, follow: bool, last: u64, query: &Query) -> anyhow::Resul
     loop {
         for node in listed {
             // One that was lost is shown from its newest lines on again: they may be those of another process.
-            if !followed.contains_key(&node) {
-                let log = log(Some(node.clone()));
-                followed.insert(node, std::thread::spawn(move || log.show(true, last)));
-            }
+            let log = log(Some(node.clone()));
+            followed.entry(node).or_insert_with(|| std::thread::spawn(move || log.show(true, last)));
         }
         std::thread::sleep(LOOK);
         for (node, ended) in followed.extract_if(|_, following| following.is_finished()) {
