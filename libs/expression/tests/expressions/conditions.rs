@@ -118,9 +118,9 @@ fn contains_looks_into_strings_sets_and_lists() {
 }
 
 #[test]
-fn size_counts_characters_bytes_or_elements() {
+fn size_counts_utf16_units_bytes_or_elements() {
     for value in [
-        json!("é😀"),
+        json!("😀"),
         json!({"$b": "ab"}),
         json!({"$ss": ["a", "b"]}),
         json!([1, 2]),
