@@ -209,8 +209,8 @@ impl<D: Documents> Environments<D> {
         if self.stopped.load(Ordering::SeqCst) {
             return Err(InvokeError::Service("shutting down".to_owned()));
         }
-        if function.reserved_concurrency.is_some_and(|limit| pool.running() >= limit as usize) {
-            return Err(InvokeError::Throttled);
+        if let Some(limit) = function.reserved_concurrency.filter(|limit| (*limit as usize) < pool.limit) {
+            return pool.permit_below(limit as usize).ok_or(InvokeError::Throttled);
         }
         let permit = pool.permits.clone().acquire_owned().await;
         permit.map_err(|_| InvokeError::Service("shutting down".to_owned()))

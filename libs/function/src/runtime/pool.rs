@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::environment::Environment;
 use crate::code::Pin;
@@ -18,7 +18,9 @@ pub struct Pool {
     pub fingerprint: tokio::sync::Mutex<Option<(Instant, u64)>>,
     /// Where the package is that was used last. The files stay as long as somebody else holds their pin.
     unpacked: Mutex<Option<(PathBuf, Weak<Pin>)>>,
-    limit: usize,
+    pub limit: usize,
+    /// Held while a permit is looked for that a function's own limit may refuse.
+    looking: Mutex<()>,
     idle: Mutex<Vec<Idle>>,
     running: Mutex<Vec<Weak<Environment>>>,
     cold_starts: AtomicU64,
@@ -56,6 +58,7 @@ impl Pool {
             fingerprint: tokio::sync::Mutex::new(None),
             unpacked: Mutex::default(),
             limit,
+            looking: Mutex::default(),
             idle: Mutex::default(),
             running: Mutex::default(),
             cold_starts: AtomicU64::new(0),
@@ -66,6 +69,12 @@ impl Pool {
     /// How many invocations hold a permit.
     pub fn running(&self) -> usize {
         self.limit.saturating_sub(self.permits.available_permits())
+    }
+
+    /// A permit, if fewer than `limit` invocations hold one. One caller looks at a time: of two at once both would come in.
+    pub fn permit_below(&self, limit: usize) -> Option<OwnedSemaphorePermit> {
+        let _alone = self.looking.lock().expect("no panic while held");
+        if self.running() < limit { self.permits.clone().try_acquire_owned().ok() } else { None }
     }
 
     /// The folder of a package that an environment still runs from: nothing has to be looked at on the disk.

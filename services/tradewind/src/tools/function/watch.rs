@@ -34,7 +34,7 @@ pub fn logs(name: &str, follow: bool, last: u64, query: &Query) -> anyhow::Resul
         return log(None).show(follow, last);
     }
     if !follow {
-        return nodes.into_iter().try_for_each(|node| log(Some(node)).show(false, last));
+        return show_each(nodes, |node| log(Some(node)).show(false, last));
     }
     let mut followed: HashMap<String, JoinHandle<anyhow::Result<()>>> = HashMap::new();
     let mut listed = nodes;
@@ -50,6 +50,24 @@ pub fn logs(name: &str, follow: bool, last: u64, query: &Query) -> anyhow::Resul
         }
         listed = self::nodes(&client)?;
     }
+}
+
+/// Of nodes that may have ended at this moment: an error only if not one of them could be asked.
+fn show_each(nodes: Vec<String>, show: impl Fn(String) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut missing = Vec::new();
+    let count = nodes.len();
+    for node in nodes {
+        if let Err(error) = show(node.clone()) {
+            missing.push((node, error));
+        }
+    }
+    if missing.len() == count
+        && let Some((_, error)) = missing.pop()
+    {
+        return Err(error);
+    }
+    missing.into_iter().for_each(|(node, error)| tell(&node, Err(error)));
+    Ok(())
 }
 
 /// What is missing from what is shown.
