@@ -286,7 +286,7 @@ def test_a_database_whose_disk_is_full_refuses_writes_and_loses_none(small_disk)
         with Ledger(clients_of(node), table, "full") as ledger:
             ledger.wait_for(WRITES)
             filler = small_disk / "filler"
-            with open(filler, "wb") as file, contextlib.suppress(OSError):
+            with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
                 while True:
                     file.write(b"\0" * 65536)
             faults = ledger.faults
