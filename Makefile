@@ -151,19 +151,17 @@ readme: $(INSTALLED)
 
 # The official SDKs and some mappers, by their own tools; what they need goes below target/sdk.
 .PHONY: sdks
-sdks: $(INSTALLED)
-	cargo build --locked -p tradewind
+sdks: $(INSTALLED) build
 	cd tests/sdk && $(PYTHON) -m pytest --quiet
 
 # Generated requests beside Amazon's DynamoDB Local.
 .PHONY: differential
-differential: $(INSTALLED)
-	cargo build --locked -p tradewind
+differential: $(INSTALLED) build
 	cd tests/differential && $(PYTHON) -m pytest --quiet
 
 .PHONY: seeds
 seeds:
-	TRADEWIND_SEEDS=$${TRADEWIND_SEEDS:-5000} cargo test --locked -p tradewind-testing --test simulation five_hundred_seeds
+	TRADEWIND_SEEDS=$${TRADEWIND_SEEDS:-5000} cargo test --workspace --locked --test simulation five_hundred_seeds
 
 # The example of docs/functions.md on AWS's own crate; the black-box tests run it if it is there.
 .PHONY: rust-function
