@@ -220,6 +220,8 @@ async fn part_of_catching_up(catch_up_share: u8) -> f64 {
                 loop {
                     put(&here, &format!("local-{nth}")).await.expect("it is written");
                     written.fetch_add(1, Ordering::Relaxed);
+                    // The way to a client and back, in which the next batch is there already.
+                    tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             })
         })

@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::arrival::Arrival;
 use super::group::Op;
 
@@ -16,7 +18,7 @@ pub const SHARE: u8 = 30;
 pub const WHOLE: u8 = 100;
 
 /// Clients that write one item after the other are heard of again within this time.
-pub(super) const QUIET: Duration = Duration::from_millis(5);
+const QUIET: Duration = Duration::from_millis(5);
 
 /// Batches that wait aside, each with what is needed to answer it.
 pub(super) struct CatchUp<T> {
@@ -25,22 +27,22 @@ pub(super) struct CatchUp<T> {
     waiting: VecDeque<(Op, T)>,
     /// Local writes that no change has been set against, times the share.
     credit: usize,
-    /// No client writes.
-    quiet: bool,
+    /// When a client's write was last seen.
+    last_write: Option<Instant>,
 }
 
 impl<T> CatchUp<T> {
     pub fn new(share: u8) -> CatchUp<T> {
-        CatchUp { share: share.min(WHOLE).into(), waiting: VecDeque::new(), credit: 0, quiet: false }
+        CatchUp { share: share.min(WHOLE).into(), waiting: VecDeque::new(), credit: 0, last_write: None }
     }
 
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Whether nothing has to be waited for before what waits goes on.
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
+    /// After how long it may be that no client writes any more; at once, if none does.
+    pub fn quiet_in(&self, now: Instant) -> Duration {
+        self.last_write.map_or(Duration::ZERO, |last| (last + QUIET).saturating_duration_since(now))
     }
 
     /// Whether the operation has to wait aside: an old batch, or one that follows on one that waits.
@@ -57,11 +59,12 @@ impl<T> CatchUp<T> {
         self.waiting.push_back((op, answer));
     }
 
-    /// Adds to a group what it may have of what waits. An empty one says that nobody came for [`QUIET`].
-    pub fn fill(&mut self, group: &mut Vec<(Op, T)>) {
+    /// Adds to a group what it may have of what waits.
+    pub fn fill(&mut self, group: &mut Vec<(Op, T)>, now: Instant) {
         let local: usize = group.iter().map(|(op, _)| op.local_writes()).sum();
-        self.quiet = local == 0 && (self.quiet || group.is_empty());
-        if self.quiet {
+        if local > 0 {
+            self.last_write = Some(now);
+        } else if self.quiet_in(now).is_zero() {
             self.credit = 0;
             group.extend(self.waiting.pop_front());
             return;
@@ -157,12 +160,14 @@ mod tests {
     fn of_what_is_committed_beside_local_writes_the_share_is_theirs() {
         let mut catch_up = CatchUp::new(SHARE);
         (0..1000).for_each(|nth| catch_up.push(batch(0, 10, nth), nth));
-        let (mut local, mut remote, mut order) = (0, 0, Vec::new());
-        for round in 0..1000 {
-            let mut group: Vec<_> = (0..=round % 7).map(|_| write()).collect();
+        let (mut local, mut remote, mut order, began) = (0, 0, Vec::new(), Instant::now());
+        for round in 0..2000 {
+            // Clients need a while to come back: every other time there is nobody but what waits.
+            let writes = if round % 2 == 0 { 1 + round % 7 } else { 0 };
+            let mut group: Vec<_> = (0..writes).map(|_| write()).collect();
             local += group.len();
             let wrote = group.len();
-            catch_up.fill(&mut group);
+            catch_up.fill(&mut group, began + Duration::from_millis(round));
             remote += (group.len() - wrote) * 10;
             order.extend(group[wrote..].iter().map(|(_, nth)| *nth));
         }
@@ -173,16 +178,19 @@ mod tests {
 
     #[test]
     fn where_nobody_else_waits_they_go_on_at_once() {
-        let mut catch_up = CatchUp::new(1);
+        let (mut catch_up, now) = (CatchUp::new(1), Instant::now());
         (0..3).for_each(|nth| catch_up.push(batch(0, 1, nth), nth));
         for left in [2, 1, 0] {
             let mut group = Vec::new();
-            catch_up.fill(&mut group);
+            catch_up.fill(&mut group, now);
             assert_eq!((group.len(), catch_up.waiting.len()), (1, left));
-            assert!(catch_up.is_quiet());
         }
         catch_up.push(batch(0, 1, 0), 0);
-        catch_up.fill(&mut vec![write()]);
-        assert!(!catch_up.is_quiet() && !catch_up.is_empty());
+        catch_up.fill(&mut vec![write()], now);
+        assert_eq!(catch_up.quiet_in(now), QUIET);
+        catch_up.fill(&mut Vec::new(), now + QUIET / 2);
+        assert!(!catch_up.is_empty());
+        catch_up.fill(&mut Vec::new(), now + QUIET);
+        assert!(catch_up.is_empty());
     }
 }

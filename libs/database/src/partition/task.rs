@@ -20,7 +20,7 @@ use tradewind_engine::{Engine, Error, Space};
 use tradewind_model::{ItemKey, StoredItem};
 use tradewind_wire::ApiError;
 
-use super::catch_up::{CatchUp, QUIET};
+use super::catch_up::CatchUp;
 use super::group::{Answer, Group, Op};
 use super::held::Held;
 use super::owner::{Job, Reply, Setting, Unanswered, Wanted, explain, open};
@@ -66,7 +66,7 @@ impl<E: Engine> Task<E> {
 
     pub async fn run(mut self) {
         while let Some((mut group, then)) = self.gather().await {
-            self.catch_up.fill(&mut group);
+            self.catch_up.fill(&mut group, Instant::now());
             if !group.is_empty() {
                 self.group(group).await;
             }
@@ -87,10 +87,11 @@ impl<E: Engine> Task<E> {
         let mut group = Vec::new();
         let mut next = if self.catch_up.is_empty() {
             Some(self.jobs.recv().await?)
-        } else if self.catch_up.is_quiet() {
-            self.jobs.try_recv().ok()
         } else {
-            tokio::time::timeout(QUIET, self.jobs.recv()).await.ok().flatten()
+            match self.catch_up.quiet_in(Instant::now()) {
+                Duration::ZERO => self.jobs.try_recv().ok(),
+                wait => tokio::time::timeout(wait, self.jobs.recv()).await.ok().flatten(),
+            }
         };
         let now_ms = self.setting.clock.now_ms();
         while let Some(job) = next {
