@@ -7,6 +7,7 @@ mod create;
 mod delete;
 mod evict;
 mod global;
+mod repair;
 mod replicas;
 mod update;
 pub(crate) mod warm;
@@ -14,6 +15,7 @@ pub(crate) mod warm;
 pub(crate) use build::new_incarnation;
 pub(crate) use delete::Trash;
 pub use global::Vacancy;
+pub(crate) use repair::overtaken;
 
 use std::sync::Arc;
 

@@ -39,7 +39,9 @@ pub enum Question {
     Pins,
     /// Begins links in a region that joins.
     BeginLinks(Vec<Pin>),
-    /// The same whatever was there: after a repair.
+    /// Takes nothing more of these sources under a lower term than these; answers the greatest that is known of them.
+    FenceLinks(Vec<Pin>),
+    /// Begins links whatever was there: after a repair.
     ResetLinks(Vec<Pin>),
     /// Raises the clocks of all partitions.
     Raise,
@@ -84,6 +86,7 @@ pub enum Reply {
     Occupied,
     Document(Box<TableDocument>),
     Pins(Vec<Pin>),
+    Term(u64),
     Hlc(Hlc),
     Snapshot(Snapshot),
     /// Whether the region has no other claim.
@@ -140,6 +143,7 @@ impl<E: Engine + Documents> Database<E> {
             Question::Leave { region, incarnation } => done(self.left_by(table, region, incarnation).await)?,
             Question::Pins => Reply::Pins(self.pins(table).await?),
             Question::BeginLinks(pins) => done(self.begin_links(table, pins).await)?,
+            Question::FenceLinks(pins) => Reply::Term(self.fence_links(table, pins).await?),
             Question::ResetLinks(pins) => done(self.reset_links(table, pins).await)?,
             Question::Raise => Reply::Hlc(self.raise(table).await?),
             Question::Seen(region) => Reply::Hlc(self.seen(table, region).await?),

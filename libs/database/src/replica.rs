@@ -12,6 +12,7 @@ use tradewind_model::key::after_prefix;
 use tradewind_model::{Hlc, ItemKey, Region, Sequence, StoredItem, Version};
 use tradewind_wire::ApiError;
 
+use crate::control::overtaken;
 use crate::meters;
 use crate::partition::arrival::{Arrival, Arrived, SnapshotRow};
 use crate::partition::group::{Answer, Op};
@@ -34,6 +35,9 @@ const PIECE_LOOKED_AT: usize = 10_000;
 pub struct Position {
     pub cursor: Sequence,
     pub at: Option<Version>,
+    /// The greatest term of the source's log that the destination has heard of.
+    #[serde(default)]
+    pub term: u64,
 }
 
 /// The answer to a batch.
@@ -58,6 +62,14 @@ pub struct Snapshot {
     pub next: Option<Vec<u8>>,
 }
 
+impl Pin {
+    /// The same, as a repair under this term tells it.
+    #[must_use]
+    pub fn under(self, term: u64) -> Pin {
+        Pin { link: LinkState { term, ..self.link }, ..self }
+    }
+}
+
 impl<E: Engine + Documents> Database<E> {
     pub(crate) fn replica(&self, table: &str) -> Result<Arc<Table<E>>, ApiError> {
         self.table(table).ok_or_else(|| ApiError::resource_not_found("Requested resource not found"))
@@ -74,7 +86,7 @@ impl<E: Engine + Documents> Database<E> {
         let table = self.replica(table)?;
         let document = table.document();
         check_source(&document, source)?;
-        let mut least: Option<Position> = None;
+        let (mut least, mut term): (Option<Position>, u64) = (None, 0);
         for position in overlapping(&document, from, to) {
             let state = state(&table, position).await?;
             check_begun(&document, self.region(), &state)?;
@@ -82,10 +94,13 @@ impl<E: Engine + Documents> Database<E> {
             let here = Position {
                 cursor: link.map_or(Sequence::ZERO, |link| link.cursor),
                 at: link.and_then(|link| link.at),
+                term: link.map_or(0, |link| link.term),
             };
+            term = term.max(here.term);
             least = Some(least.filter(|least| least.cursor <= here.cursor).unwrap_or(here));
         }
-        Ok(least.unwrap_or(Position { cursor: Sequence::ZERO, at: None }))
+        let least = least.unwrap_or(Position { cursor: Sequence::ZERO, at: None, term });
+        Ok(Position { term, ..least })
     }
 
     /// Applies a link's batch in every partition whose range it overlaps; answers the least of their cursors.
@@ -141,12 +156,42 @@ impl<E: Engine + Documents> Database<E> {
         Ok(())
     }
 
-    /// Links go on from here, whatever was there before.
+    /// Merges rows of this region's origin that others have, for its repair under this term.
+    pub async fn recover(&self, table: &str, term: u64, rows: Vec<SnapshotRow>) -> Result<(), ApiError> {
+        let table = self.replica(table)?;
+        for (position, rows) in by_partition(&table, rows, |row| row.key.hash()) {
+            let answer = table.submit_at(position, Op::Recover { term, rows }).await?;
+            still_last(&table, term, &[answer])?;
+        }
+        Ok(())
+    }
+
+    /// Takes nothing more of these sources under a lower term than their pins'; answers the greatest that is known of them.
+    pub async fn fence_links(&self, table: &str, pins: Vec<Pin>) -> Result<u64, ApiError> {
+        let table = self.replica(table)?;
+        let document = table.document();
+        pins.iter().try_for_each(|pin| check_source(&document, pin.source))?;
+        let mut known = 0;
+        for (position, range) in document.partitions.iter().enumerate() {
+            let links = links_of(&pins, range);
+            if links.is_empty() {
+                continue;
+            }
+            check_begun(&document, self.region(), &*state(&table, position).await?)?;
+            let answer = table.submit_at(position, Op::Fence(links)).await?;
+            known = known.max(term_of(&answer));
+        }
+        Ok(known)
+    }
+
+    /// Links go on from here, whatever was there before, unless a later repair of their source has begun.
     pub async fn reset_links(&self, table: &str, pins: Vec<Pin>) -> Result<(), ApiError> {
         let table = self.replica(table)?;
         let document = table.document();
         let of = |position: usize| Op::Reset(links_of(&pins, &document.partitions[position]));
-        table.submit_to_all(of).await.map(|_| ())
+        let answers = table.submit_to_all(of).await?;
+        let term = pins.iter().map(|pin| pin.link.term).max().unwrap_or_default();
+        still_last(&table, term, &answers)
     }
 
     /// Raises every partition's clock to now and answers the greatest, after everything before it is durable.
@@ -180,7 +225,8 @@ impl<E: Engine + Documents> Database<E> {
             let Answer::Done { next, .. } = answer else { return None };
             let source =
                 Source { region: self.region(), incarnation: document.incarnation, number: range.number };
-            Some(Pin { source, link: begin_at(Sequence(next.0 - 1), range.from, range.to) })
+            let link = LinkState::begin(Sequence(next.0 - 1), range.from, range.to);
+            Some(Pin { source, link: LinkState { term: document.global.log.term, ..link } })
         };
         Ok(document.partitions.iter().zip(&answers).filter_map(pin).collect())
     }
@@ -191,9 +237,10 @@ impl<E: Engine + Documents> Database<E> {
         let mut least: BTreeMap<Source, LinkState> = BTreeMap::new();
         for position in 0..table.partition_count() {
             for (source, link) in &state(&table, position).await?.links {
-                let begin = begin_at(link.cursor, link.from, link.to);
+                let begin = LinkState::begin(link.cursor, link.from, link.to);
                 let known = least.entry(*source).or_insert_with(|| begin.clone());
                 known.cursor = known.cursor.min(link.cursor);
+                known.term = known.term.max(link.term);
             }
         }
         Ok(least.into_iter().map(|(source, link)| Pin { source, link }).collect())
@@ -334,8 +381,20 @@ fn by_partition<E: Engine + Documents, T>(
     parts
 }
 
-fn begin_at(cursor: Sequence, from: u64, to: u64) -> LinkState {
-    LinkState { cursor, at: None, watermark: Hlc::ZERO, seen: BTreeMap::new(), from, to }
+fn term_of(answer: &Answer) -> u64 {
+    if let Answer::Term(term) = answer { *term } else { 0 }
+}
+
+/// A step of a repair was taken everywhere only if no owner knows of a later one.
+fn still_last<E: Engine + Documents>(
+    table: &Table<E>,
+    term: u64,
+    answers: &[Answer],
+) -> Result<(), ApiError> {
+    match answers.iter().any(|answer| term_of(answer) > term) {
+        true => Err(overtaken(&table.document().name)),
+        false => Ok(()),
+    }
 }
 
 fn clock_of(answer: &Answer) -> Hlc {

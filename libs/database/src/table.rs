@@ -4,6 +4,7 @@ pub mod document;
 pub mod elements;
 mod errand;
 pub mod global;
+pub mod log;
 mod serve;
 
 use std::sync::Arc;

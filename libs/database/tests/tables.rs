@@ -135,6 +135,7 @@ fn heartbeat(source: Source) -> Arrival {
         watermark: Hlc::ZERO,
         seen: Default::default(),
         generation: 0,
+        term: 0,
     }
 }
 

@@ -30,5 +30,5 @@ pub use peer::{Peer, PeerError};
 pub use remote::{RegionLinks, RemotePeer};
 pub use repair::Repaired;
 pub use replicator::{EVICT_AFTER, LinkState, LinkStatus, Replicator};
-pub use report::{LinkReport, TableReport, by_table};
+pub use report::{LinkReport, TableReport, by_table, has_stopped};
 pub use share::Share;

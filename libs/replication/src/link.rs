@@ -35,14 +35,21 @@ pub struct Announcement {
     /// How many evictions of the table's replicas this region knows of; asked after the log was read, whose changes may
     /// know of them.
     pub generation: u64,
+    /// Of the log, which is sound: asked as late as that, too.
+    pub term: u64,
 }
 
 impl Announcement {
     /// From the partition's durable state.
     pub fn of(state: &State, table: &TableDocument) -> Announcement {
         let seen = table.replicas.keys().map(|region| (*region, state.seen(*region))).collect();
-        let generation = table.global.generation;
-        Announcement { last: Sequence(state.next.0 - 1), watermark: state.max_hlc, seen, generation }
+        Announcement {
+            last: Sequence(state.next.0 - 1),
+            watermark: state.max_hlc,
+            seen,
+            generation: table.global.generation,
+            term: table.global.log.term,
+        }
     }
 }
 
@@ -114,6 +121,7 @@ impl Link {
             watermark: newest.max(announced),
             seen,
             generation: announcement.generation,
+            term: announcement.term,
         }
     }
 
@@ -132,10 +140,13 @@ fn version_at(page: &Page, sequence: Sequence) -> Option<Version> {
     page.changes.last().filter(|(last, _)| *last == sequence).map(|(_, change)| change.version)
 }
 
-/// Whether the destination's position is one of this log: it holds exactly that change there, or has trimmed it. A
-/// database that was restored from a backup does not.
+/// Whether the destination's position is none of this log, which holds exactly that change there, or has trimmed it. That of a
+/// database that was restored from a backup does not. What is found in the log may be newer than what is known of its end.
 pub fn diverged(position: Sequence, at: Option<Version>, next: Sequence, found: Option<&Change>) -> bool {
-    position >= next || at.zip(found).is_some_and(|(at, found)| at != found.version)
+    match found {
+        Some(found) => at.is_some_and(|at| at != found.version),
+        None => position >= next,
+    }
 }
 
 #[cfg(test)]
@@ -171,7 +182,8 @@ mod tests {
     }
 
     fn announcement(last: u64, watermark: u64) -> Announcement {
-        Announcement { last: Sequence(last), watermark: Hlc(watermark), seen: BTreeMap::new(), generation: 0 }
+        let (last, watermark) = (Sequence(last), Hlc(watermark));
+        Announcement { last, watermark, seen: BTreeMap::new(), generation: 0, term: 0 }
     }
 
     #[test]
@@ -255,5 +267,7 @@ mod tests {
         );
         assert!(!diverged(Sequence(3), version(5), Sequence(8), Some(&change(5, "a"))));
         assert!(!diverged(Sequence(3), version(5), Sequence(8), None), "trimmed");
+        let newest = change(5, "a");
+        assert!(!diverged(Sequence(8), version(5), Sequence(8), Some(&newest)), "committed just now");
     }
 }

@@ -27,6 +27,9 @@ pub enum Order {
     },
     Repair {
         table: String,
+        /// Whether any replicator's link of it has stopped.
+        #[serde(default)]
+        stopped: bool,
     },
     /// Begins to compare a table between the regions.
     Verify(Wish),
@@ -58,7 +61,7 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
                 Ok(()) => Ordered::Evicting,
                 Err(error) => Ordered::Refused(error.to_string()),
             },
-            Order::Repair { table } => match self.repair(&table).await {
+            Order::Repair { table, stopped } => match self.repair(&table, stopped).await {
                 Ok(repaired) => Ordered::Repaired(repaired),
                 Err(error) => Ordered::Refused(error.to_string()),
             },

@@ -65,6 +65,14 @@ pub async fn pins<P: Peer>(peer: &P, table: &str) -> Result<Vec<Pin>, PeerError>
     }
 }
 
+/// The peer takes nothing more under a lower term; answers the greatest that it knows.
+pub async fn fence<P: Peer>(peer: &P, table: &str, pins: Vec<Pin>) -> Result<u64, PeerError> {
+    match peer.ask(table, Question::FenceLinks(pins)).await? {
+        Reply::Term(term) => Ok(term),
+        _ => Err(unexpected(peer)),
+    }
+}
+
 /// Gives the peer this region's settings; answers the peer's.
 pub async fn exchange<P: Peer>(
     peer: &P,

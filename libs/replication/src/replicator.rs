@@ -20,7 +20,7 @@ use crate::evict;
 use crate::join;
 use crate::peer::{Peer, PeerError};
 use crate::repair::{self, Repaired};
-use crate::report::LinkReport;
+use crate::report::{LinkReport, has_stopped};
 use crate::sender::Sender;
 use crate::share::Share;
 use crate::sight::Sight;
@@ -113,11 +113,9 @@ struct Running {
 }
 
 impl Running {
-    /// Whether it ended and nobody has to be told: were its replica removed and added in one breath, it begins anew. A
-    /// link that had to stop stays in view.
+    /// Whether it ended: were its replica removed and added in one breath, it begins anew. A link that had to stop has not.
     fn is_over(&self) -> bool {
-        let stopped = matches!(self.status.borrow().state, LinkState::Diverged | LinkState::Trimmed);
-        self.abort.is_finished() && !stopped
+        self.abort.is_finished()
     }
 }
 
@@ -128,8 +126,8 @@ pub struct Replicator<E, P> {
     /// Joins, removals and settings that are being carried out.
     settling: Mutex<HashSet<(Incarnation, Region)>>,
     joining: tokio::sync::Mutex<()>,
-    /// Tables that are being repaired, by name: their links rest.
-    repairing: Mutex<HashSet<String>>,
+    /// One repair at a time; one of another replicator may take over.
+    repairing: tokio::sync::Mutex<()>,
     sight: Arc<Sight>,
     /// Regions away for so long are evicted by the others, where there is a majority of them.
     evict_after: Duration,
@@ -159,7 +157,7 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
             links: Mutex::new(HashMap::new()),
             settling: Mutex::default(),
             joining: tokio::sync::Mutex::default(),
-            repairing: Mutex::default(),
+            repairing: tokio::sync::Mutex::default(),
             sight: Arc::default(),
             evict_after: EVICT_AFTER,
             changed: watch::Sender::new(0),
@@ -228,48 +226,24 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
     }
 
     /// Levels this region's table with the others after its log was found to be another one, or its links to need what is
-    /// not kept; then they go on.
-    pub async fn repair(&self, table: &str) -> Result<Repaired, join::Error> {
+    /// not kept; then they go on, whichever replicators run them. `elsewhere`: another replicator has a link of it that has
+    /// stopped.
+    pub async fn repair(&self, table: &str, elsewhere: bool) -> Result<Repaired, join::Error> {
         let Some(document) = self.database.table(table).map(|table| table.document()) else {
             return Err(join::Error::Rule(format!(
                 "there is no table {table} in {}",
                 self.database.region()
             )));
         };
-        let stopped = |link: &LinkReport| matches!(link.state, LinkState::Diverged | LinkState::Trimmed);
-        if !self.status().iter().any(|link| link.table == table && stopped(link)) {
+        if !elsewhere && document.global.log.is_sound() && !has_stopped(&self.status(), table) {
             return Err(join::Error::Rule(format!(
                 "no link of {table} has stopped: there is nothing to repair"
             )));
         }
-        if self.share.count() > 1 {
-            return Err(join::Error::Rule(
-                "several replicators run links of this region, and while a table is repaired none may send anything of it: \
-                 stop all but one, ask again, and start them when it is done"
-                    .to_owned(),
-            ));
-        }
-        if !self.repairing.lock().expect("no panic while held").insert(table.to_owned()) {
-            return Err(join::Error::Rule(format!("{table} is being repaired")));
-        }
-        self.drop_links(document.incarnation);
-        let outcome = repair::repair(&self.database, table, &self.peers()).await;
-        if outcome.is_ok() {
-            self.sight.clear_diverged(document.incarnation);
-        }
-        self.repairing.lock().expect("no panic while held").remove(table);
-        self.changed.send_modify(|generation| *generation += 1);
-        outcome
-    }
-
-    fn drop_links(&self, table: Incarnation) {
-        self.links.lock().expect("no panic while held").retain(|id, link| {
-            let stays = id.partition.incarnation != table;
-            if !stays {
-                link.abort.abort();
-            }
-            stays
-        });
+        let Ok(_alone) = self.repairing.try_lock() else {
+            return Err(join::Error::Rule("a table of this region is being repaired: ask again".to_owned()));
+        };
+        repair::repair(&self.database, table, &self.peers()).await
     }
 
     /// Runs until dropped.
@@ -429,13 +403,9 @@ impl<E: Engine + Documents, P: Peer> Replicator<E, P> {
     }
 
     fn start_links(&self, wanted: HashMap<LinkId, Wanted<E, P>>, tasks: &mut JoinSet<()>) {
-        let repairing = self.repairing.lock().expect("no panic while held").clone();
         let mut links = self.links.lock().expect("no panic while held");
         for (id, Wanted { table, position, peer }) in wanted {
             let name = table.document().name.clone();
-            if repairing.contains(&name) {
-                continue;
-            }
             links.entry(id).or_insert_with(|| {
                 let (status, published) = watch::channel(LinkStatus::default());
                 let sender = Sender {

@@ -67,6 +67,12 @@ fn oldest_at_ms(status: &LinkStatus) -> Option<u64> {
     status.oldest_unsent_ms.or(Some(status.last_answer_ms).filter(|at_ms| stands && *at_ms > 0))
 }
 
+/// Whether a link of the table stands still until the table is repaired.
+pub fn has_stopped(links: &[LinkReport], table: &str) -> bool {
+    let stopped = |link: &&LinkReport| matches!(link.state, LinkState::Diverged | LinkState::Trimmed);
+    links.iter().filter(|link| link.table == table).any(|link| stopped(&link))
+}
+
 /// All links of a table to a destination together.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct TableReport {

@@ -9,17 +9,18 @@ use tradewind_changelog::{ChangeLog, Log, Page};
 use tradewind_database::Database;
 use tradewind_database::partition::arrival::Arrived;
 use tradewind_database::partition::group::Op;
-use tradewind_database::partition::state::{Source, State};
+use tradewind_database::partition::state::{LinkState as Known, Source, State};
 use tradewind_database::question::{Question, Reply};
+use tradewind_database::replica::{Pin, Position};
 use tradewind_database::table::Table;
-use tradewind_database::table::document::ReplicaStatus;
+use tradewind_database::table::document::{ReplicaStatus, TableDocument};
 use tradewind_engine::{Documents, Engine};
 use tradewind_model::{Change, PartitionId, Sequence};
 
 use crate::link::{Announcement, BATCH_BYTES, BATCH_CHANGES, Link, diverged};
 use crate::meters;
 use crate::pace::Pace;
-use crate::peer::{Peer, PeerError};
+use crate::peer::{self, Peer, PeerError};
 use crate::replicator::{LinkState, LinkStatus};
 use crate::sight::Sight;
 
@@ -33,6 +34,8 @@ const EMPTY: Duration = Duration::from_secs(1);
 /// Between attempts at a destination that does not take a batch.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MOST: Duration = Duration::from_secs(2);
+/// A destination that needs what is not kept may have been repaired from its side.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 pub struct Sender<E, P> {
     pub database: Arc<Database<E>>,
@@ -52,87 +55,140 @@ enum Pushed {
     Taken { waited_for: bool },
     /// The same again, after a pause.
     Again,
-    /// Connect anew, or stop.
-    Over(Option<Stop>),
+    /// Connect anew.
+    Over,
 }
 
-/// Why a link stops for good, until somebody does something.
-enum Stop {
-    /// The source's log is not the one the destination followed.
-    Diverged,
+/// Why a walk ended.
+enum Walked {
+    /// Connect anew.
+    Out,
     /// What the destination needs next is not kept any more.
     Trimmed,
-    /// The table is gone, here or there.
-    Gone,
 }
 
 impl<E: Engine + Documents, P: Peer> Sender<E, P> {
-    /// Runs until the table is gone or the link has to stop; the status says why.
+    /// Runs until the table is gone, here or there. While it has to stand still, the status says why.
     pub async fn run(self) {
         let mut retry = RETRY_FIRST;
-        let stop = loop {
-            match self.connect().await {
-                Ok(mut link) => match self.walk(&mut link).await {
-                    Some(stop) => break stop,
-                    None => retry = RETRY_FIRST,
-                },
-                Err(_) if self.is_gone() => break Stop::Gone,
-                Err(Some(stop)) => break stop,
-                Err(None) => {
-                    tokio::time::sleep(retry).await;
-                    retry = (retry * 2).min(RETRY_MOST);
-                }
+        while !self.is_gone() {
+            self.rest().await;
+            let Some(mut link) = self.connect().await else {
+                tokio::time::sleep(retry).await;
+                retry = (retry * 2).min(RETRY_MOST);
+                continue;
+            };
+            retry = RETRY_FIRST;
+            if let Walked::Trimmed = self.walk(&mut link).await {
+                self.stop(LinkState::Trimmed).await;
+                self.until_catalogue_changes(LOOK_AGAIN).await;
             }
-        };
-        let state = match stop {
-            Stop::Diverged => LinkState::Diverged,
-            Stop::Trimmed => LinkState::Trimmed,
-            Stop::Gone => return,
-        };
-        tracing::error!(table = self.name(), to = %self.peer.region(), ?state, "a link has stopped; see `tradewind replication repair`");
-        self.status.send_modify(|status| status.state = state);
+        }
+    }
+
+    /// Nothing is sent of a log that others have not followed, before it is repaired. Every link obeys, whoever has found it
+    /// out; and each tells its destination, in case that its place is not its own any more and another still sends.
+    async fn rest(&self) {
+        let mut told = None;
+        loop {
+            let document = self.table.document();
+            let log = document.global.log;
+            if log.is_sound() || self.is_gone() {
+                break;
+            }
+            self.stop(LinkState::Diverged).await;
+            if told != Some(log.term) && self.fence(&document).await {
+                told = Some(log.term);
+            }
+            self.until_catalogue_changes(RETRY_MOST).await;
+        }
+        self.status.send_if_modified(|status| {
+            let rested = status.state == LinkState::Diverged;
+            if rested {
+                status.state = LinkState::Unknown;
+            }
+            rested
+        });
+    }
+
+    /// Whether the destination takes nothing more that was sent before the log was known not to be sound.
+    async fn fence(&self, document: &TableDocument) -> bool {
+        let range = document.partitions[self.position];
+        let link = Known::begin(Sequence::ZERO, range.from, range.to);
+        let pin = Pin { source: self.source(document), link }.under(document.global.log.term);
+        peer::fence(&*self.peer, &document.name, vec![pin]).await.is_ok()
+    }
+
+    /// Says that the link stands still until somebody does something.
+    async fn stop(&self, state: LinkState) {
+        let news =
+            self.status.send_if_modified(|status| std::mem::replace(&mut status.state, state) != state);
+        if news {
+            tracing::error!(table = self.name(), to = %self.peer.region(), ?state, "a link has stopped; see `tradewind replication repair`");
+        }
+        self.fall_behind().await;
+    }
+
+    async fn until_catalogue_changes(&self, most: Duration) {
+        let mut catalogue = self.database.watch_catalogue();
+        let _ = timeout(most, catalogue.changed()).await;
     }
 
     fn name(&self) -> String {
         self.table.document().name.clone()
     }
 
-    /// Asks the destination where it stands, and checks that it stands in this log.
-    async fn connect(&self) -> Result<Link, Option<Stop>> {
+    fn source(&self, document: &TableDocument) -> Source {
+        let number = document.partitions[self.position].number;
+        Source { region: self.database.region(), incarnation: document.incarnation, number }
+    }
+
+    /// Asks the destination where it stands, and checks that it stands in this log. `None`: to be tried again.
+    async fn connect(&self) -> Option<Link> {
         let document = self.table.document();
         let range = document.partitions[self.position];
-        let source = Source {
-            region: self.database.region(),
-            incarnation: document.incarnation,
-            number: range.number,
-        };
-        if self.sight.is_diverged(document.incarnation) {
-            return Err(Some(Stop::Diverged));
-        }
+        let source = self.source(&document);
         let question = Question::Position { source, from: range.from, to: range.to };
         let position = match self.peer.ask(&document.name, question).await {
             Ok(Reply::Position(position)) => position,
-            Ok(_) => return Err(None),
+            Ok(_) => return None,
             Err(error) => {
                 self.failed(&error);
-                if let Ok(state) = self.table.state(self.position).await {
-                    self.status.send_modify(|status| {
-                        status.pending = (state.next.0 - 1).saturating_sub(status.acknowledged.0);
-                    });
-                }
-                return Err(None);
+                self.fall_behind().await;
+                return None;
             }
         };
-        let partition = document.partition_id(range.number);
-        // By the engine: what is published may still lag behind what the destination had of an earlier link.
-        let next = self.table.state(self.position).await.map_err(|_| None)?.next;
-        let found = self.at(partition, position.cursor).await;
-        if diverged(position.cursor, position.at, next, found.as_ref()) {
-            // None of the table's links goes on: what the others would announce denies what the old log has sent.
-            self.sight.set_diverged(document.incarnation);
-            return Err(Some(Stop::Diverged));
+        match self.stands_here(&document, &position).await? {
+            true => Some(Link::new(source, range.from, range.to, position.cursor)),
+            false => {
+                self.found_diverged(&document, &position).await;
+                None
+            }
         }
-        Ok(Link::new(source, range.from, range.to, position.cursor))
+    }
+
+    /// Whether the destination's position is one of this log. `None`: that cannot be told just now.
+    async fn stands_here(&self, document: &TableDocument, position: &Position) -> Option<bool> {
+        let term = document.global.log.term;
+        if position.term > term {
+            // Either this process has not heard of a repair yet, or the whole region has forgotten it.
+            self.database.refresh_catalogue().await.ok()?;
+            return (self.table.document().global.log.term == term).then_some(false);
+        }
+        let partition = document.partition_id(document.partitions[self.position].number);
+        // By the engine: what is published may still lag behind what the destination had of an earlier link.
+        let next = self.table.state(self.position).await.ok()?.next;
+        let found = self.at(partition, position.cursor).await;
+        Some(!diverged(position.cursor, position.at, next, found.as_ref()))
+    }
+
+    /// None of the table's links goes on, whoever runs them: what they would announce denies what the old log has sent.
+    async fn found_diverged(&self, document: &TableDocument, position: &Position) {
+        let (name, to) = (&document.name, self.peer.region());
+        tracing::error!(table = name, %to, ?position, "the destination has followed another log");
+        if let Err(error) = self.database.set_diverged(name, document.global.log.term, position.term).await {
+            tracing::error!(table = name, %to, %error, "it cannot be told that a log has diverged; it is tried again");
+        }
     }
 
     /// The change at a sequence, if any log has it still.
@@ -148,26 +204,23 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
         None
     }
 
-    /// Sends what there is, waits for more, and so on. `None`: connect again.
-    async fn walk(&self, link: &mut Link) -> Option<Stop> {
+    /// Sends what there is, waits for more, and so on.
+    async fn walk(&self, link: &mut Link) -> Walked {
         let mut retry = RETRY_FIRST;
         let mut empty_at: Option<Instant> = None;
         let mut raised = self.table.watch_raised();
-        loop {
+        while !self.is_gone() {
             // Before the state is read, which then has what was raised.
             let asked_for = raised.has_changed().unwrap_or(false);
             raised.mark_unchanged();
-            let state = match self.owner_state().await {
-                Some(state) => state,
-                None => return Some(Stop::Gone),
-            };
+            let Some(state) = self.state_after(link).await else { break };
             let page = match self.log.read(state.id, link.walked(), BATCH_CHANGES, BATCH_BYTES).await {
                 Ok(page) => page,
-                Err(tradewind_changelog::Error::Trimmed { .. }) => return Some(Stop::Trimmed),
+                Err(tradewind_changelog::Error::Trimmed { .. }) => return Walked::Trimmed,
                 Err(error) => {
                     tracing::warn!(%error, "a link cannot read its log");
                     tokio::time::sleep(RETRY_MOST).await;
-                    return None;
+                    break;
                 }
             };
             let empty = !link.carries(&page);
@@ -183,7 +236,7 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             }
             let caught_up = link.walked().next() >= state.next;
             match self.push(link, &state, page).await {
-                Pushed::Over(stop) => return stop,
+                Pushed::Over => break,
                 Pushed::Again => {
                     tokio::time::sleep(retry).await;
                     retry = (retry * 2).min(RETRY_MOST);
@@ -197,14 +250,29 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
                 }
             }
         }
+        Walked::Out
+    }
+
+    /// The partition's state. `None`: a database that was away, or has less than the destination, may have come back as
+    /// another one, and where the destination stands is to be asked again.
+    async fn state_after(&self, link: &Link) -> Option<Arc<State>> {
+        match self.table.state(self.position).await {
+            Ok(state) => Some(state).filter(|state| state.next > link.acknowledged),
+            Err(error) => {
+                tracing::warn!(%error, "a partition cannot be opened for its link");
+                tokio::time::sleep(RETRY_MOST).await;
+                None
+            }
+        }
     }
 
     async fn push(&self, link: &mut Link, state: &State, page: Page) -> Pushed {
-        if self.sight.is_diverged(state.id.incarnation) {
-            return Pushed::Over(Some(Stop::Diverged));
+        let document = self.table.document();
+        if !document.global.log.is_sound() {
+            return Pushed::Over;
         }
         let sent = Instant::now();
-        let mut batch = link.batch(page, &self.announce(state));
+        let mut batch = link.batch(page, &Announcement::of(state, &document));
         let mut spans = meters::sending(&self.name(), self.peer.region(), &mut batch);
         let oldest = batch.changes.first().map(|(_, change)| change.version.hlc.ms());
         match self.peer.push(&self.name(), batch).await {
@@ -213,7 +281,9 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
                 let ahead = matches!(pushed.arrived, Arrived::Ahead { .. });
                 link.answered(pushed.arrived);
                 if let Arrived::Stranger { .. } = pushed.arrived {
-                    return self.refused("this region is no replica there any more").await;
+                    return self
+                        .refused("it knows of an eviction or a repair that this region does not")
+                        .await;
                 }
                 self.delivered(link, state, oldest, ahead, sent);
                 match ahead || matches!(pushed.arrived, Arrived::Gap { .. }) {
@@ -244,7 +314,7 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
         let region = self.peer.region();
         self.failed(&PeerError::Refused { region, cause: cause.to_owned() });
         tokio::time::sleep(RETRY_MOST).await;
-        Pushed::Over(self.is_gone().then_some(Stop::Gone))
+        Pushed::Over
     }
 
     fn is_joining(&self) -> bool {
@@ -262,10 +332,6 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
             _ = catalogue.changed() => (),
             _ = raised.changed() => (),
         }
-    }
-
-    fn announce(&self, state: &State) -> Announcement {
-        Announcement::of(state, &self.table.document())
     }
 
     /// Waits for more in the log, or until a heartbeat is due; before one that somebody waits for, an idle partition's
@@ -296,19 +362,6 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
         if !woken && waited_for && !joining {
             // Refused only where nothing can be written; the next heartbeat tries again.
             let _ = self.table.submit_at(self.position, Op::Raise).await;
-        }
-    }
-
-    async fn owner_state(&self) -> Option<Arc<State>> {
-        loop {
-            if self.is_gone() {
-                return None;
-            }
-            match self.table.state(self.position).await {
-                Ok(state) => return Some(state),
-                Err(error) => tracing::warn!(%error, "a partition cannot be opened for its link"),
-            }
-            tokio::time::sleep(RETRY_MOST).await;
         }
     }
 
@@ -346,6 +399,14 @@ impl<E: Engine + Documents, P: Peer> Sender<E, P> {
                     Some(now_ms.saturating_sub(oldest_ms).max(sent.elapsed().as_millis() as u64));
             }
         });
+    }
+
+    async fn fall_behind(&self) {
+        if let Ok(state) = self.table.state(self.position).await {
+            self.status.send_modify(|status| {
+                status.pending = (state.next.0 - 1).saturating_sub(status.acknowledged.0);
+            });
+        }
     }
 
     fn failed(&self, error: &PeerError) {

@@ -1,16 +1,14 @@
-//! What links find out of other regions, and of their own: who answers, and whose log is not the one that was followed.
+//! What links find out of other regions: who answers.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use tradewind_model::{Incarnation, Region};
+use tradewind_model::Region;
 
 #[derive(Default)]
 pub struct Sight {
     heard: Mutex<BTreeMap<Region, Instant>>,
-    /// Tables, by their lives here, whose log is not the one that others have followed.
-    diverged: Mutex<HashSet<Incarnation>>,
 }
 
 impl Sight {
@@ -27,17 +25,5 @@ impl Sight {
     pub fn unheard_ms(&self) -> BTreeMap<Region, u64> {
         let heard = self.heard.lock().expect("no panic while held");
         heard.iter().map(|(region, at)| (*region, at.elapsed().as_millis() as u64)).collect()
-    }
-
-    pub fn is_diverged(&self, table: Incarnation) -> bool {
-        self.diverged.lock().expect("no panic while held").contains(&table)
-    }
-
-    pub fn set_diverged(&self, table: Incarnation) {
-        self.diverged.lock().expect("no panic while held").insert(table);
-    }
-
-    pub fn clear_diverged(&self, table: Incarnation) {
-        self.diverged.lock().expect("no panic while held").remove(&table);
     }
 }

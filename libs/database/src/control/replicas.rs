@@ -14,6 +14,7 @@ use crate::partition::group::Op;
 use crate::region::Database;
 use crate::table::document::{IndexStatus, Range, Replica, ReplicaStatus, TableDocument, TableStatus};
 use crate::table::elements;
+use crate::table::log::OwnLog;
 
 impl<E: Engine + Documents> Database<E> {
     /// Refuses what cannot be done before anything is.
@@ -171,6 +172,7 @@ impl<E: Engine + Documents> Database<E> {
         document.settings.deletion_protection = false;
         document.settings.expiry_noted = None;
         document.global.claim = None;
+        document.global.log = OwnLog::default();
         document.global.failed.clear();
         if let Some(encryption) = &mut document.settings.encryption {
             // Keys are each region's own.
@@ -223,6 +225,7 @@ impl<E: Engine + Documents> Database<E> {
         self.change(name, |document| {
             document.replicas.clear();
             document.global.claim = None;
+            document.global.log.end_repair();
             document.global.former.clear();
             serve_once_active(document, self.region());
             Ok(())
@@ -317,6 +320,8 @@ impl<E: Engine + Documents> Database<E> {
 fn clear_if_alone(document: &mut TableDocument, here: Region) {
     if document.replicas.keys().all(|region| *region == here) {
         document.replicas.clear();
+        // Nobody follows it any more.
+        document.global.log.end_repair();
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Arrival {
     /// How many evictions the source knows of.
     #[serde(default)]
     pub generation: u64,
+    /// The source's log is sound under this term: see [`OwnLog`](crate::table::log::OwnLog).
+    #[serde(default)]
+    pub term: u64,
 }
 
 /// The destination's answer, with how far it has come.
@@ -54,7 +57,8 @@ pub enum Arrived {
         cursor: Sequence,
         ahead_ms: u64,
     },
-    /// The source is no replica here: it was evicted, has left, or lives another life. Nothing was taken.
+    /// The source is no replica here: it was evicted, has left, or lives another life. Or it does not know yet that its log is
+    /// not to be followed any more. Nothing was taken.
     Stranger {
         cursor: Sequence,
     },
@@ -82,14 +86,7 @@ pub struct SnapshotRow {
 impl Arrival {
     /// The state of a link that never sent anything.
     pub(super) fn fresh(&self) -> LinkState {
-        LinkState {
-            cursor: Sequence::ZERO,
-            at: None,
-            watermark: Hlc::ZERO,
-            seen: BTreeMap::new(),
-            from: self.from,
-            to: self.to,
-        }
+        LinkState::begin(Sequence::ZERO, self.from, self.to)
     }
 
     pub(super) fn is_old(&self, now_ms: u64) -> bool {
@@ -131,7 +128,7 @@ impl Arrival {
     pub(super) fn arrived(&self, link: &mut LinkState, generation: u64) {
         link.cursor = link.cursor.max(self.through);
         link.at = self.at.or(link.at);
-        (link.from, link.to) = (self.from, self.to);
+        (link.from, link.to, link.term) = (self.from, self.to, self.term.max(link.term));
         if self.generation < generation {
             return;
         }

@@ -128,6 +128,7 @@ mod tests {
             watermark: Hlc::ZERO,
             seen: BTreeMap::new(),
             generation: 0,
+            term: 0,
         })
     }
 

@@ -45,10 +45,18 @@ pub enum Op {
     Joined(Hlc),
     /// Links of a region that is no replica any more end.
     Leave(Region),
-    /// Where links go on after a repair, whatever was there before.
+    /// Takes nothing more of these sources under a lower term than these.
+    Fence(Vec<(Source, LinkState)>),
+    /// Where links go on after a repair, whatever was there before, unless a later one has begun.
     Reset(Vec<(Source, LinkState)>),
     /// Rows of a region that is repaired: those that stable knows to be deleted are refused.
     Mend(Vec<SnapshotRow>),
+    /// Rows of this region's origin that others have, while it is repaired under this term. What others say they have seen of
+    /// them counts into its stable, but its database may have lost them: none is refused.
+    Recover {
+        term: u64,
+        rows: Vec<SnapshotRow>,
+    },
     /// Deletes items that are still these versions: another region refused them.
     Forget(Vec<(ItemKey, Version)>),
     /// What a region wrote before it was evicted and nobody else had, in its new life: into the conflict log.
@@ -136,14 +144,14 @@ impl Op {
             Op::Under(_, op) => op.keys(),
             Op::Transact(writes) => writes.iter().map(|write| &write.key).collect(),
             Op::Arrive(arrival) => arrival.changes.iter().map(|(_, change)| &change.key).collect(),
-            Op::Seed(rows) | Op::Mend(rows) | Op::Leftovers { rows, .. } => {
+            Op::Seed(rows) | Op::Mend(rows) | Op::Recover { rows, .. } | Op::Leftovers { rows, .. } => {
                 rows.iter().map(|row| &row.key).collect()
             }
             Op::Forget(items) => items.iter().map(|(key, _)| key).collect(),
             Op::Prune(tombstones) => tombstones.iter().map(|(_, key)| key).collect(),
             Op::Fill { keys, .. } | Op::Expiring(keys) => keys.iter().collect(),
             Op::Begin(_) | Op::Joined(_) | Op::Leave(_) | Op::Raise | Op::Barrier => Vec::new(),
-            Op::Reset(_) | Op::Record(_) | Op::Unrecord(_) => Vec::new(),
+            Op::Fence(_) | Op::Reset(_) | Op::Record(_) | Op::Unrecord(_) => Vec::new(),
         }
     }
 }
@@ -167,6 +175,8 @@ pub enum Answer {
     Arrived(Arrived),
     /// Of rows, those that were refused.
     Late(Vec<(ItemKey, Version)>),
+    /// The greatest term that is known now. Greater than the operation's: nothing was done.
+    Term(u64),
     /// The epoch is not the one that the operation named; nothing was done.
     Stale,
     /// The sequence and clock after the operation.
@@ -197,6 +207,10 @@ fn takes_from(table: &TableDocument, source: &Source) -> bool {
     let replica = table.replicas.get(&source.region);
     let stays = replica.is_some_and(|replica| replica.status != ReplicaStatus::Evicting);
     stays && table.counts(source.region, source.incarnation)
+}
+
+fn greatest(links: &[(Source, LinkState)], mut term_after: impl FnMut(&Source, &LinkState) -> u64) -> u64 {
+    links.iter().map(|(source, link)| term_after(source, link)).max().unwrap_or_default()
 }
 
 pub struct Group<'a> {
@@ -244,9 +258,13 @@ impl<'a> Group<'a> {
             }
             Op::Joined(watermark) => self.joined(*watermark),
             Op::Leave(region) => self.leave(*region),
-            Op::Reset(links) => {
-                links.iter().for_each(|(source, link)| self.reset(*source, link.clone()));
+            Op::Fence(links) => {
+                return Answer::Term(greatest(links, |source, link| self.fence(*source, link.clone())));
             }
+            Op::Reset(links) => {
+                return Answer::Term(greatest(links, |source, link| self.reset(*source, link.clone())));
+            }
+            Op::Recover { term, rows } => return Answer::Term(self.recover(*term, rows)),
             Op::Mend(rows) => {
                 return Answer::Late(rows.iter().filter_map(|row| self.mend(row.clone())).collect());
             }
@@ -408,7 +426,9 @@ impl<'a> Group<'a> {
         // A source that knows of an eviction that this region does not counts what stays: what its changes leave unsaid
         // may be of the evicted region, which this one may be.
         let unheard = arrival.generation > self.table.global.generation;
-        if unheard || !takes_from(self.table, &arrival.source) {
+        // One whose sender does not know that its log is not the one that was followed.
+        let fenced = arrival.term < link.term;
+        if unheard || fenced || !takes_from(self.table, &arrival.source) {
             return Arrived::Stranger { cursor: link.cursor };
         }
         if arrival.after > link.cursor {
@@ -446,16 +466,48 @@ impl<'a> Group<'a> {
 
     /// A link that is further already stays: joining may run again after a crash.
     fn begin(&mut self, source: Source, link: LinkState) {
+        let term = self.term_of(&source).max(link.term);
         if self.state.links.get(&source).is_none_or(|known| known.cursor < link.cursor) {
-            self.save_link(source, link);
+            self.save_link(source, LinkState { term, ..link });
         }
     }
 
+    fn term_of(&self, source: &Source) -> u64 {
+        self.state.links.get(source).map_or(0, |link| link.term)
+    }
+
+    /// Whatever else is known of the link stays.
+    fn fence(&mut self, source: Source, link: LinkState) -> u64 {
+        let term = self.term_of(&source).max(link.term);
+        let known = self.state.links.get(&source).cloned();
+        let fresh = || LinkState::begin(Sequence::ZERO, link.from, link.to);
+        self.save_link(source, LinkState { term, ..known.unwrap_or_else(fresh) });
+        term
+    }
+
     /// What was promised still holds: a source that was repaired writes above it.
-    fn reset(&mut self, source: Source, link: LinkState) {
-        let known = self.state.links.get(&source);
-        let (watermark, seen) = known.map(|known| (known.watermark, known.seen.clone())).unwrap_or_default();
+    fn reset(&mut self, source: Source, link: LinkState) -> u64 {
+        let known = self.term_of(&source);
+        if known > link.term {
+            return known;
+        }
+        let before = self.state.links.get(&source);
+        let (watermark, seen) =
+            before.map(|before| (before.watermark, before.seen.clone())).unwrap_or_default();
+        let term = link.term;
         self.save_link(source, LinkState { watermark, seen, ..link });
+        term
+    }
+
+    /// Only while the repair goes on that has read them: as long as links rest nothing newer becomes stable here, and so they
+    /// meet whatever has deleted them since.
+    fn recover(&mut self, term: u64, rows: &[SnapshotRow]) -> u64 {
+        let log = self.table.global.log;
+        if !log.is_repaired_under(term) {
+            return log.term.max(term + 1);
+        }
+        rows.iter().for_each(|row| self.merge_row(row.clone()));
+        term
     }
 
     fn joined(&mut self, watermark: Hlc) {

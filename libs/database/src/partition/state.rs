@@ -39,6 +39,17 @@ pub struct LinkState {
     /// The source partition's hashes.
     pub from: u64,
     pub to: u64,
+    /// The greatest term of the source's log that was heard of: see [`OwnLog`](crate::table::log::OwnLog). Nothing of a lower
+    /// one is taken.
+    #[serde(default)]
+    pub term: u64,
+}
+
+impl LinkState {
+    /// A link that begins there.
+    pub fn begin(cursor: Sequence, from: u64, to: u64) -> LinkState {
+        LinkState { cursor, at: None, watermark: Hlc::ZERO, seen: BTreeMap::new(), from, to, term: 0 }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -169,14 +180,7 @@ mod tests {
     }
 
     fn link(from: u64, to: u64, watermark: u64) -> LinkState {
-        LinkState {
-            cursor: Sequence(1),
-            at: None,
-            watermark: Hlc(watermark),
-            seen: BTreeMap::new(),
-            from,
-            to,
-        }
+        LinkState { watermark: Hlc(watermark), term: 7, ..LinkState::begin(Sequence(1), from, to) }
     }
 
     fn state(links: Vec<(u32, LinkState)>) -> State {

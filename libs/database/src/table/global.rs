@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tradewind_model::{Hlc, Incarnation, Region, Version};
 
 use super::document::{Replica, TableDocument};
+use super::log::OwnLog;
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -21,6 +22,8 @@ pub struct Global {
     pub failed: BTreeMap<Region, String>,
     /// The control operation under way somewhere.
     pub claim: Option<Claim>,
+    /// Each region has its own.
+    pub log: OwnLog,
 }
 
 /// A control operation that another must not cross: the table is UPDATING in every region that it could reach.

@@ -208,7 +208,8 @@ impl World {
         for partition in &node.partitions {
             for (source, link) in partition.durable.links.iter().filter(|(source, _)| source.region != joiner)
             {
-                let known = links.entry(*source).or_insert_with(|| begin_at(link.cursor, link.from, link.to));
+                let known =
+                    links.entry(*source).or_insert_with(|| LinkState::begin(link.cursor, link.from, link.to));
                 known.cursor = known.cursor.min(link.cursor);
             }
         }
@@ -223,7 +224,7 @@ impl World {
         let ends = node.partitions.iter().map(|partition| {
             let source = Source { region, incarnation, number: partition.range.number };
             let end = Sequence(partition.durable.next.0 - 1);
-            (source, begin_at(end, partition.range.from, partition.range.to))
+            (source, LinkState::begin(end, partition.range.from, partition.range.to))
         });
         ends.collect()
     }
@@ -424,8 +425,4 @@ impl World {
         }
         Ok(self.answered.remove(&token))
     }
-}
-
-fn begin_at(cursor: Sequence, from: u64, to: u64) -> LinkState {
-    LinkState { cursor, at: None, watermark: Hlc::ZERO, seen: BTreeMap::new(), from, to }
 }

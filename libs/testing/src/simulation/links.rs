@@ -108,6 +108,7 @@ impl World {
             Some(Position {
                 cursor: link.map(|link| link.cursor).unwrap_or_default(),
                 at: link.and_then(|link| link.at),
+                term: link.map_or(0, |link| link.term),
             })
         });
         positions.collect::<Option<Vec<_>>>()?.into_iter().min_by_key(|position| position.cursor)

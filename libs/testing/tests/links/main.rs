@@ -276,6 +276,29 @@ async fn another_incarnation_another_region_and_an_unknown_table_are_refused() {
     assert_eq!(value(&b).await, None);
 }
 
+/// A replicator that hung sends what it read before the log was found to be another one; a repair that was overtaken ends.
+#[tokio::test]
+async fn what_was_sent_in_ignorance_of_a_repair_is_refused_however_late() {
+    let (a, b) = two().await;
+    let peer = b.peer_of(&a);
+    let outgoing = Outgoing::of(&a, &peer, 3).await;
+    let of_term = |term| Arrival { term, ..outgoing.whole() };
+    let stranger = Arrived::Stranger { cursor: outgoing.whole().after };
+    let pins = a.database.pins(TABLE).await.unwrap();
+    let under = |term| pins.iter().map(|pin| pin.clone().under(term)).collect::<Vec<_>>();
+    for (fence, known) in [(2, 2), (1, 2)] {
+        let told = peer.ask(TABLE, Question::FenceLinks(under(fence))).await.unwrap();
+        assert_eq!(told, Reply::Term(known));
+        assert_eq!(pushed(&peer, of_term(1)).await, stranger);
+    }
+    let overtaken = peer.ask(TABLE, Question::ResetLinks(under(1))).await;
+    assert!(matches!(overtaken, Err(PeerError::Refused { .. })), "{overtaken:?}");
+    assert_eq!((pushed(&peer, of_term(1)).await, value(&b).await), (stranger, None));
+    let end = outgoing.whole().through;
+    assert_eq!(pushed(&peer, of_term(2)).await, Arrived::Through { cursor: end });
+    assert_eq!(value(&b).await.as_deref(), Some("write 3"));
+}
+
 #[tokio::test]
 async fn a_version_from_the_future_stops_the_batch_in_front_of_it() {
     let (a, b) = two().await;

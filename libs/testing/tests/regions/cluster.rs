@@ -16,7 +16,7 @@ use tradewind_engine::fjall::{self, FjallEngine};
 use tradewind_engine::{Engine, Space};
 use tradewind_model::key::after_prefix;
 use tradewind_model::{Clock, Item, ItemKey, Region, StoredItem, SystemClock, Version};
-use tradewind_replication::{Chaos, EVICT_AFTER, LocalPeer, Replicator, Trouble};
+use tradewind_replication::{Chaos, EVICT_AFTER, LocalPeer, Replicator, Share, Trouble};
 use tradewind_wire::response::Answer;
 use tradewind_wire::{ApiError, Operation, decode};
 
@@ -25,7 +25,7 @@ pub const TABLE: &str = "orders";
 /// Far more than anything here takes; only a failure waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-type Store = FjallEngine;
+pub type Store = FjallEngine;
 
 struct Known;
 
@@ -43,6 +43,8 @@ impl Regions for Known {
 pub struct Cluster {
     pub databases: Vec<Arc<Database<Store>>>,
     pub replicators: Vec<Arc<Replicator<Store, LocalPeer<Store>>>>,
+    /// The second of the first region, where it has two.
+    pub second: Option<Arc<Replicator<Store, LocalPeer<Store>>>>,
     pub chaos: Chaos,
     // Last, so that the tasks end after everything that only they would keep open.
     runtime: Runtime,
@@ -59,22 +61,38 @@ impl Cluster {
 
     /// Regions that nobody has heard of for so long are evicted.
     pub fn with_eviction(dir: &Path, evict_after: Duration) -> Cluster {
+        Cluster::build(dir, evict_after, Chaos::default(), false)
+    }
+
+    /// The first region has two replicators, which share its links; what is cut is so from the beginning.
+    pub fn with_two_replicators(dir: &Path, chaos: Chaos) -> Cluster {
+        Cluster::build(dir, EVICT_AFTER, chaos, true)
+    }
+
+    fn build(dir: &Path, evict_after: Duration, chaos: Chaos, two: bool) -> Cluster {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("threads can be started");
         let open = |index| runtime.block_on(open(dir, index, runtime.handle().clone()));
         let databases: Vec<_> = (0..NAMES.len()).map(open).collect();
-        let chaos = Chaos::default();
-        let mut replicators = Vec::new();
-        for (here, database) in databases.iter().enumerate() {
-            let replicator = Arc::new(Replicator::new(database.clone()).evict_after(evict_after));
+        let replicate = |here: usize, share: Share| {
+            let replicator = Replicator::new(databases[here].clone()).evict_after(evict_after);
+            let replicator = Arc::new(replicator.sharing(Arc::new(share)));
             for peer in (0..databases.len()).filter(|peer| *peer != here) {
                 replicator.add_peer(LocalPeer::new(region(here), databases[peer].clone(), chaos.clone()));
             }
             runtime.spawn(replicator.clone().run());
-            runtime.spawn(database.clone().keep_house());
-            replicators.push(replicator);
-        }
-        Cluster { databases, replicators, chaos, runtime }
+            replicator
+        };
+        let share_of = |name: &str| {
+            let share = Share::default();
+            share.set(name, vec!["one".to_owned(), "two".to_owned()]);
+            share
+        };
+        let first = |here| if two && here == 0 { share_of("one") } else { Share::default() };
+        let replicators = (0..databases.len()).map(|here| replicate(here, first(here))).collect();
+        let second = two.then(|| replicate(0, share_of("two")));
+        databases.iter().for_each(|database| _ = runtime.spawn(database.clone().keep_house()));
+        Cluster { databases, replicators, second, chaos, runtime }
     }
 
     /// Cuts or mends the way from one region to another.

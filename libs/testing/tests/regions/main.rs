@@ -7,6 +7,7 @@ mod conflicts;
 mod eviction;
 mod large_join;
 mod repair;
+mod repair_by_several;
 mod settings;
 mod verify;
 

@@ -8,6 +8,22 @@ use tradewind_replication::LinkState;
 use super::ALL;
 use super::cluster::{Cluster, NAMES, TABLE, region};
 
+/// The first region's data as they were, while no process had them.
+pub struct Backup(tempfile::TempDir);
+
+impl Backup {
+    pub fn of(dir: &Path) -> Backup {
+        let backup = Backup(tempfile::tempdir().unwrap());
+        copy(&dir.join(NAMES[0]), backup.0.path());
+        backup
+    }
+
+    pub fn restore(&self, dir: &Path) {
+        std::fs::remove_dir_all(dir.join(NAMES[0])).unwrap();
+        copy(self.0.path(), &dir.join(NAMES[0]));
+    }
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -30,7 +46,6 @@ fn is_diverged(cluster: &Cluster, from: usize, to: usize) -> bool {
 #[test]
 fn a_restored_region_is_repaired() {
     let dir = tempfile::tempdir().unwrap();
-    let backup = tempfile::tempdir().unwrap();
     let cluster = Cluster::open(dir.path());
     cluster.block_on(async {
         cluster.global_table(&ALL).await;
@@ -40,7 +55,7 @@ fn a_restored_region_is_repaired() {
         cluster.until_equal(&ALL).await;
     });
     drop(cluster);
-    copy(&dir.path().join(NAMES[0]), backup.path());
+    let backup = Backup::of(dir.path());
     let cluster = Cluster::open(dir.path());
     let told = cluster.block_on(async {
         for at in 0..20 {
@@ -58,8 +73,7 @@ fn a_restored_region_is_repaired() {
         told.expect("there are items")
     });
     drop(cluster);
-    std::fs::remove_dir_all(dir.path().join(NAMES[0])).unwrap();
-    copy(backup.path(), &dir.path().join(NAMES[0]));
+    backup.restore(dir.path());
     let cluster = Cluster::open(dir.path());
     cluster.block_on(async {
         cluster
@@ -78,7 +92,7 @@ fn a_restored_region_is_repaired() {
         }
         assert!(cluster.get(0, "old0").await.is_some(), "the backup has what was deleted since");
         cluster.put(0, "between", "restored and not repaired").await;
-        let repaired = cluster.replicators[0].repair(TABLE).await.unwrap();
+        let repaired = cluster.replicators[0].repair(TABLE, false).await.unwrap();
         assert!(repaired.received > 0 && repaired.sent > 0 && repaired.late > 0, "{repaired:?}");
         cluster.until_equal(&ALL).await;
         for at in ALL {
@@ -99,7 +113,7 @@ fn a_restored_region_is_repaired() {
         cluster.until_equal(&ALL).await;
         cluster.delete(0, "again").await;
         cluster.until_no_tombstones(&ALL).await;
-        let refused = cluster.replicators[0].repair(TABLE).await.unwrap_err().to_string();
+        let refused = cluster.replicators[0].repair(TABLE, false).await.unwrap_err().to_string();
         assert!(refused.contains("nothing to repair"), "{refused}");
     });
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tradewind_database::Database;
 use tradewind_engine::{Documents, Engine, Members};
 use tradewind_model::Region;
-use tradewind_replication::{Order, Ordered, by_table};
+use tradewind_replication::{LinkReport, Order, Ordered, by_table, has_stopped};
 
 use super::replicators::Replicators;
 use crate::front::Answered;
@@ -81,6 +81,12 @@ fn answered(status: StatusCode, body: &Value) -> Answered {
 }
 
 async fn status<E: Members>(replicators: &Replicators<E>) -> Value {
+    let (links, living) = all_links(replicators).await;
+    json!({ "links": links, "tables": by_table(&links), "replicators": living })
+}
+
+/// Of every replicator, and how many each has.
+async fn all_links<E: Members>(replicators: &Replicators<E>) -> (Vec<LinkReport>, Vec<Value>) {
     let (mut links, mut living) = (Vec::new(), Vec::new());
     for (member, answer) in replicators.ask_all(&Order::Status).await {
         let before = links.len();
@@ -95,7 +101,7 @@ async fn status<E: Members>(replicators: &Replicators<E>) -> Value {
         living.push(json!({ "name": member.name, "links": links.len() - before, "error": error }));
     }
     links.sort_by(|a, b| (&a.table, a.to, a.partition).cmp(&(&b.table, b.to, b.partition)));
-    json!({ "links": links, "tables": by_table(&links), "replicators": living })
+    (links, living)
 }
 
 async fn evict<E: Members>(replicators: &Replicators<E>, body: &[u8]) -> Result<Value, String> {
@@ -108,7 +114,9 @@ async fn evict<E: Members>(replicators: &Replicators<E>, body: &[u8]) -> Result<
 
 async fn repair<E: Members>(replicators: &Replicators<E>, body: &[u8]) -> Result<Value, String> {
     let Repair { table } = read(body)?;
-    match replicators.have_done(&Order::Repair { table: table.clone() }).await? {
+    // One replicator repairs; a link that needs it may be any one's.
+    let stopped = has_stopped(&all_links(replicators).await.0, &table);
+    match replicators.have_done(&Order::Repair { table: table.clone(), stopped }).await? {
         Ordered::Repaired(repaired) => Ok(json!({ "table": table, "repaired": repaired })),
         other => Err(refusal(other)),
     }

@@ -45,7 +45,7 @@ impl RegionProcess {
 
     async fn repair(&self, body: &[u8]) -> Result<Value, ApiError> {
         let Repair { table } = read(body)?;
-        let repaired = self.replicator.repair(&table).await.map_err(refused)?;
+        let repaired = self.replicator.repair(&table, false).await.map_err(refused)?;
         Ok(json!({ "table": table, "repaired": repaired }))
     }
 }
