@@ -118,6 +118,12 @@ class Postgres:
             self.sql("postgres", f'create database "{name}"')
         return f"{self.base}/{name}"
 
+    def copy(self, url, name):
+        """Another database with what this one has, while nobody uses it; where there is one of that name, instead of it."""
+        self.sql("postgres", f'drop database if exists "{name}" with (force)')
+        self.sql("postgres", f'create database "{name}" template "{url.rsplit("/", 1)[1]}"')
+        return f"{self.base}/{name}"
+
     def stop(self, how=signal.SIGINT):
         """SIGINT ends every session first, SIGQUIT is as a crash (`pg_ctl stop -m immediate`)."""
         self.process.send_signal(how)

@@ -163,11 +163,15 @@ class Region:
 
 
 class Regions:
-    """`postgres` has a database for each region, by name; `kafka` is host:port. Everything is written into `folder`."""
+    """`urls` has a database for each region, by name; `kafka` is host:port, without one changes are read from the databases.
+    Everything is written into `folder`.
+    """
 
     def __init__(self, folder, urls, kafka, places=None, environment=None, proxied=False, replicators=1):
         self.folder, self.urls, self.kafka = pathlib.Path(folder), urls, kafka
-        self.environment = {"TRADEWIND_KAFKA": kafka, "TRADEWIND_INSECURE": "true", **(environment or {})}
+        self.environment = {"TRADEWIND_INSECURE": "true", **(environment or {})}
+        if kafka:
+            self.environment["TRADEWIND_KAFKA"] = kafka
         self.credentials = self.folder / "credentials"
         if not self.credentials.exists():
             self.credentials.touch(mode=0o600)
@@ -228,9 +232,9 @@ class Regions:
                 for proxy in proxies:
                     proxy.cut(is_cut)
 
-    def stop(self):
-        """Ends all processes as an operator would; their exit codes by name."""
-        running = [process for process in self.processes if process.is_running()]
+    def stop(self, of=None):
+        """Ends all processes, or those of a region, as an operator would; their exit codes by name."""
+        running = [process for process in (of or self).processes if process.is_running()]
         for process in running:
             process.process.send_signal(signal.SIGTERM)
         return {process.name: process.process.wait(timeout=60) for process in running}
