@@ -11,6 +11,7 @@ mod free_space;
 mod group;
 mod journal;
 mod log;
+mod queue;
 mod settings;
 mod tables;
 mod trim;
@@ -18,7 +19,6 @@ mod trim;
 use std::future::{Future, ready};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use ::fjall::{Guard, PersistMode, Readable};
@@ -39,11 +39,12 @@ use free_space::FreeSpace;
 use group::Request;
 use journal::cut_torn_batch;
 use log::hour_of;
+use queue::{Requests, queue};
 use tables::{Tables, broken, open_database, reason};
 
 pub struct FjallEngine {
     /// `None` only while it is dropped: the committer ends when the last sender has gone.
-    requests: Option<Sender<Request>>,
+    requests: Option<Requests>,
     committer: Option<JoinHandle<()>>,
     tables: Arc<Tables>,
 }
@@ -58,8 +59,8 @@ impl FjallEngine {
         let tables = Arc::new(open_tables(directory, settings)?);
         let committer = Committer::new(tables.clone(), clock, free_space, durability)
             .map_err(|e| damaged(e.to_string()))?;
-        let (requests, received) = channel();
-        let thread = spawn("tradewind-commit", move || committer.run(&received));
+        let (requests, line) = queue();
+        let thread = spawn("tradewind-commit", move || committer.run(line));
         Ok(FjallEngine {
             requests: Some(requests),
             committer: Some(thread.map_err(|e| damaged(e.to_string()))?),
@@ -67,19 +68,19 @@ impl FjallEngine {
         })
     }
 
-    fn requests(&self) -> &Sender<Request> {
+    fn requests(&self) -> &Requests {
         self.requests.as_ref().expect("taken only by drop")
     }
 
-    /// Sends now, so that the order of calls is the order of commits; the future only waits.
+    /// Stands in line now, so that the order of calls is the order of commits; the future only waits.
     fn ask<T: Send + 'static>(
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request,
     ) -> impl Future<Output = Result<T, Error>> + Send {
         let (done, answer) = oneshot::channel();
-        let sent = self.requests().send(request(done));
+        let call = self.requests().push(request(done));
         async move {
-            sent.map_err(|_| stopped())?;
+            call.ok_or_else(stopped)?.after_others().await;
             answer.await.unwrap_or_else(|_| Err(Error::Unknown("the committer stopped".to_owned())))
         }
     }

@@ -1,7 +1,7 @@
 //! The one thread that writes.
 //!
 //! ```text
-//! recv ─► drain what waits ─► may we write? ─► check epochs and sequences in order ─► one fjall batch
+//! call ─► drain what waits ─► may we write? ─► check epochs and sequences in order ─► one fjall batch
 //!                                                       journal write, fdatasync, memtables (all in commit)
 //!                                                                                         │
 //!                                               publish a snapshot ─► answer everybody ◄──┘
@@ -13,7 +13,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use ::fjall::{Keyspace, PersistMode, Readable};
@@ -24,12 +23,9 @@ use super::counters::{COUNTERS, Counter, counter_key, decode_counter_key};
 use super::free_space::FreeSpace;
 use super::group::{Group, Request};
 use super::log::{change_key, hour_of};
+use super::queue::Line;
 use super::tables::{Tables, broken, reason};
 use crate::{Batch, Clock, Error, Opened, PartitionCommit};
-
-/// A group that grows beyond either would keep its first request waiting for nothing.
-const MAX_GROUP_REQUESTS: usize = 4096;
-const MAX_GROUP_BYTES: u64 = 8 * 1024 * 1024;
 
 /// When nothing was committed for so long, the snapshot is renewed: an old one keeps the tables from before a
 /// compaction on disk and their memtables in memory.
@@ -74,12 +70,11 @@ impl Committer {
     }
 
     /// Runs until every sender is gone.
-    pub fn run(mut self, requests: &Receiver<Request>) {
-        loop {
-            match requests.recv_timeout(IDLE) {
-                Ok(first) => self.commit(gather(first, requests)),
-                Err(RecvTimeoutError::Timeout) => self.tables.publish(),
-                Err(RecvTimeoutError::Disconnected) => return,
+    pub fn run(mut self, mut line: Line) {
+        while let Some(requests) = line.next(IDLE) {
+            match requests.is_empty() {
+                true => self.tables.publish(),
+                false => self.commit(requests),
             }
         }
     }
@@ -296,17 +291,6 @@ impl Committer {
             }
         }
     }
-}
-
-fn gather(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
-    let mut bytes = first.bytes();
-    let mut gathered = vec![first];
-    while gathered.len() < MAX_GROUP_REQUESTS && bytes < MAX_GROUP_BYTES {
-        let Ok(request) = requests.try_recv() else { break };
-        bytes += request.bytes();
-        gathered.push(request);
-    }
-    gathered
 }
 
 fn load_counters(tables: &Tables) -> Result<HashMap<PartitionId, Counter>, Error> {

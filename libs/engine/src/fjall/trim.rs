@@ -8,7 +8,6 @@
 //! no more changes, so what is found in it stays true.
 
 use std::collections::HashMap;
-use std::sync::mpsc::Sender;
 
 use ::fjall::{Readable, UserKey};
 use tokio::sync::oneshot;
@@ -16,6 +15,8 @@ use tradewind_model::{PartitionId, Sequence};
 
 use super::group::Request;
 use super::log::last_changes;
+use super::queue::Requests;
+use super::stopped;
 use super::tables::{Tables, broken};
 use crate::{Error, Space};
 
@@ -23,7 +24,7 @@ use crate::{Error, Space};
 const CLEAR_ROWS: usize = 1024;
 
 /// Drops the log's keyspaces of hours before `before_hour`.
-pub fn trim(tables: &Tables, requests: &Sender<Request>, before_hour: u64) -> Result<(), Error> {
+pub fn trim(tables: &Tables, requests: &Requests, before_hour: u64) -> Result<(), Error> {
     let sealed = ask(requests, |done| Request::Seal { before_hour, done })?;
     if sealed.is_empty() {
         return Ok(());
@@ -38,7 +39,7 @@ pub fn trim(tables: &Tables, requests: &Sender<Request>, before_hour: u64) -> Re
     ask(requests, |done| Request::Forget { hours, last_changes: last.into_iter().collect(), done })
 }
 
-pub fn clear(tables: &Tables, requests: &Sender<Request>, space: Space, prefix: &[u8]) -> Result<(), Error> {
+pub fn clear(tables: &Tables, requests: &Requests, space: Space, prefix: &[u8]) -> Result<(), Error> {
     let Some(keyspace) = tables.space(space) else { return Ok(()) };
     let mut rows = tables.published().prefix(keyspace, prefix);
     loop {
@@ -53,10 +54,11 @@ pub fn clear(tables: &Tables, requests: &Sender<Request>, space: Space, prefix: 
 }
 
 fn ask<T>(
-    requests: &Sender<Request>,
+    requests: &Requests,
     request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request,
 ) -> Result<T, Error> {
     let (done, answer) = oneshot::channel();
-    requests.send(request(done)).map_err(|_| Error::Unavailable("the committer stopped".to_owned()))?;
+    // Nobody else is on this thread: it is called at once.
+    drop(requests.push(request(done)).ok_or_else(stopped)?);
     answer.blocking_recv().unwrap_or_else(|_| Err(Error::Unknown("the committer stopped".to_owned())))
 }
