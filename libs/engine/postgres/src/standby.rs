@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A standby is believed to be fresh by this process's own clock and by positions in the log only: clocks of servers, and how long
-//! nothing was written, say nothing. Which database a standby follows it says itself.
+//! nothing was written, say nothing. After a failover positions count on the new primary's timeline: who is still on another one may
+//! have what was lost, and lack what was written since. Which database a standby follows it says itself.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -41,10 +42,15 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How often who waits for the primary looks whether it is known to be away.
 const LOOK: Duration = Duration::from_millis(100);
 
-const WRITTEN: &str = "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint";
-/// A standby that was promoted replays nothing any more.
-const REPLAYED: &str = "SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
-     ELSE pg_current_wal_flush_lsn() END, '0/0')::bigint";
+/// The timeline and how far the log has come on it. The name of a piece of the log begins with its timeline.
+const WRITTEN: &str = "SELECT ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int, \
+     pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint";
+/// The timeline that is replayed, and how far. Who was promoted replays nothing any more, and writes a timeline of its own:
+/// the primary's, if it is that now.
+const REPLAYED: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN (pg_control_checkpoint()).timeline_id \
+         ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int END, \
+     pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+         ELSE pg_current_wal_flush_lsn() END, '0/0')::bigint";
 
 /// The standbys of one database.
 #[derive(Default)]
@@ -238,7 +244,7 @@ async fn find(replica: &mut Probe, databases: &[(Identity, Weak<Database>)]) -> 
 }
 
 async fn watch(standby: &Standby, mut primary: Probe, mut replica: Probe) {
-    let mut samples: VecDeque<(Instant, i64)> = VecDeque::new();
+    let mut samples: VecDeque<(Instant, Position)> = VecDeque::new();
     loop {
         let at = Instant::now();
         let (written, replayed) = tokio::join!(primary.position(), replica.position());
@@ -246,7 +252,7 @@ async fn watch(standby: &Standby, mut primary: Probe, mut replica: Probe) {
         while samples.front().is_some_and(|(at, _)| at.elapsed() > BEHIND) {
             samples.pop_front();
         }
-        let reached = |replayed: &i64| samples.iter().rev().find(|(_, written)| written <= replayed);
+        let reached = |replayed: &Position| samples.iter().rev().find(|(_, written)| written.is_in(replayed));
         let fresh_until = replayed.as_ref().ok().and_then(reached).map(|(at, _)| *at + BEHIND);
         if standby.answers.load(Relaxed) != replayed.is_ok() {
             match &replayed {
@@ -259,6 +265,20 @@ async fn watch(standby: &Standby, mut primary: Probe, mut replica: Probe) {
     }
 }
 
+/// A place in a server's log.
+#[derive(Clone, Copy)]
+struct Position {
+    timeline: i32,
+    bytes: i64,
+}
+
+impl Position {
+    /// Whether who has come to `other` has all that was written up to here.
+    fn is_in(&self, other: &Position) -> bool {
+        self.timeline == other.timeline && self.bytes <= other.bytes
+    }
+}
+
 /// A session of its own, so that it does not wait behind anybody's reads.
 struct Probe {
     connector: Connector,
@@ -267,10 +287,11 @@ struct Probe {
 }
 
 impl Probe {
-    async fn position(&mut self) -> Result<i64, String> {
+    async fn position(&mut self) -> Result<Position, String> {
         let sql = self.sql;
         let row = self.ask(async |client| client.query_one(sql, &[]).await).await?;
-        row.try_get(0).map_err(|error| reason(&error))
+        let read = || Ok(Position { timeline: row.try_get(0)?, bytes: row.try_get(1)? });
+        read().map_err(|error| reason(&error))
     }
 
     async fn identity(&mut self) -> Result<Option<Identity>, String> {
