@@ -20,6 +20,7 @@ use tradewind_wire::response::item::Capacity;
 use crate::cluster::{Alone, Cluster, Seat};
 use crate::expire::Pace;
 use crate::partition::owner::explain;
+use crate::partition::rows::Recent;
 use crate::partition::state::State;
 use crate::question::Neighbours;
 use crate::requests::Requests;
@@ -46,6 +47,7 @@ pub struct Shared<E> {
     pub throttle: Option<Throttle>,
     pub(crate) catch_up_share: u8,
     pub(crate) meters: Arc<RegionMeters>,
+    pub(crate) recent: Recent,
     pub cluster: Arc<dyn Cluster>,
     /// What keeps the change log for its readers, if it is not the engine.
     pub(crate) outlet: OnceLock<(Log, Option<Arc<dyn Outlet>>)>,
@@ -161,6 +163,7 @@ impl<E: Engine + Documents> Database<E> {
             throttle: throttle.then(|| if alone { Throttle::default() } else { Throttle::shared() }),
             catch_up_share,
             meters: Arc::new(RegionMeters::new(region.as_str())),
+            recent: Recent::default(),
             cluster,
             outlet: OnceLock::new(),
             alone,

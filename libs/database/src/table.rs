@@ -171,6 +171,7 @@ impl<E: Engine + Documents> Table<E> {
             here: self.shared.region,
             meters: self.shared.meters.clone(),
             table: self.document.clone(),
+            recent: self.shared.recent.clone(),
             id,
             range,
             catch_up_share: self.shared.catch_up_share,

@@ -352,6 +352,37 @@ async fn a_partition_that_cannot_be_opened_refuses_writes() {
     assert!(faults.are_spent());
 }
 
+/// The owner remembers what it wrote, and neither a transaction that wrote in its place nor a commit of which it does not
+/// know whether it happened makes that wrong.
+#[tokio::test]
+async fn a_count_is_right_whoever_wrote_and_whatever_the_owner_heard_of_it() {
+    let faults = Faults::default();
+    let database = open("us-east-1", &faults).await;
+    create(&database).await;
+    let add = |by: u32| {
+        json!({
+            "TableName": "orders",
+            "Key": {"id": {"S": "a"}},
+            "UpdateExpression": "ADD n :by",
+            "ExpressionAttributeValues": {":by": {"N": by.to_string()}},
+        })
+    };
+    let update = async |by| ask(&database, Operation::UpdateItem, add(by)).await.is_ok();
+    let mut expected = 0;
+    for (by, fault) in [(1, WriteFault::None), (10, WriteFault::AnswerLost), (100, WriteFault::RequestLost)] {
+        faults.plan_commits([fault]);
+        let acknowledged = update(by).await;
+        expected += u32::from(acknowledged || fault == WriteFault::AnswerLost) * by;
+        let transact = json!({"TransactItems": [{"Update": add(1000 * by)}]});
+        ask(&database, Operation::TransactWriteItems, transact).await.expect("nothing is planned for it");
+        assert!(update(by).await);
+        expected += 1001 * by;
+    }
+    let get = json!({"TableName": "orders", "Key": {"id": {"S": "a"}}, "ConsistentRead": true});
+    let answer = format!("{:?}", ask(&database, Operation::GetItem, get).await.unwrap());
+    assert!(answer.contains(&expected.to_string()), "{expected}: {answer}");
+}
+
 /// The table goes while its first write opens a partition.
 #[tokio::test]
 async fn a_dropped_table_has_no_owner_left() {

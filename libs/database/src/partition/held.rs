@@ -67,6 +67,10 @@ impl Holding {
 }
 
 impl Reserved {
+    pub fn keys(&self) -> &[ItemKey] {
+        &self.keys
+    }
+
     /// The items are others' again.
     pub fn end(&self) {
         let mut items = self.holding.items();

@@ -15,9 +15,9 @@ use tradewind_wire::ApiError;
 
 use super::group::{Answer, Op};
 use super::held::{Held, Holding, Reserved};
+use super::rows::Recent;
 use super::state::State;
 use super::task::Task;
-pub use super::task::read_items;
 use crate::cluster::{Cluster, RequestId};
 use crate::table::document::{Range, TableDocument};
 
@@ -33,6 +33,7 @@ pub struct Setting<E> {
     pub here: Region,
     pub meters: Arc<RegionMeters>,
     pub table: Arc<ArcSwap<TableDocument>>,
+    pub recent: Recent,
     pub id: PartitionId,
     pub range: Range,
     /// What old changes of other regions may take of the commits while clients write, in percent.

@@ -10,20 +10,19 @@
 //! partition again, under a new epoch, and reads what really happened before it says anything more. An owner that was
 //! fenced has written nothing, hands back what waits, and ends.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tradewind_engine::{Engine, Error, Space};
-use tradewind_model::{ItemKey, StoredItem};
+use tradewind_engine::{Engine, Error};
 use tradewind_wire::ApiError;
 
 use super::catch_up::CatchUp;
 use super::group::{Answer, Group, Op};
 use super::held::Held;
 use super::owner::{Job, Reply, Setting, Unanswered, Wanted, explain, open};
+use super::rows::Recent;
 use super::state::State;
 use crate::cluster::Seat;
 use crate::meters::Committed;
@@ -130,7 +129,8 @@ impl<E: Engine> Task<E> {
     }
 
     async fn decide_and_commit(&mut self, table: &TableDocument, ops: &[Op]) -> Attempt {
-        let current = match read_items(&*self.setting.engine, table, ops).await {
+        let Setting { engine, recent, .. } = &self.setting;
+        let current = match recent.read_items(&**engine, self.state.epoch, table, ops).await {
             Ok(current) => current,
             Err(Error::Unknown(cause)) => return Attempt::Failed(Error::Unavailable(cause)),
             Err(error) => return Attempt::Failed(error),
@@ -150,9 +150,11 @@ impl<E: Engine> Task<E> {
             };
         };
         let committed = Committed::begin(&commit, table, ops);
+        let written = Recent::written(&commit);
         match self.setting.engine.commit(vec![commit]).await {
             Ok(()) => {
                 committed.count(&self.setting.meters, table);
+                self.setting.recent.remember(state.epoch, written);
                 self.advance(state);
                 Attempt::Done(answers)
             }
@@ -237,7 +239,7 @@ impl<E: Engine> Task<E> {
     async fn hold(&mut self, wanted: Wanted) {
         let (release, released) = oneshot::channel();
         let table = self.setting.table.load_full();
-        let reserved = Arc::new(wanted.reserved);
+        let (reserved, incarnation) = (Arc::new(wanted.reserved), table.incarnation);
         let held = Held { state: self.state.clone(), table, release, reserved: reserved.clone() };
         if wanted.reply.send(held).is_err() {
             return;
@@ -247,6 +249,7 @@ impl<E: Engine> Task<E> {
             None => released.await.ok().flatten(),
         };
         reserved.end();
+        self.setting.recent.forget(incarnation, reserved.keys());
         match state.filter(|state| state.epoch == self.state.epoch) {
             Some(state) => self.advance(state),
             None => {
@@ -318,30 +321,4 @@ fn give_back(op: Op, reply: Reply) {
 
 fn fail(reply: Reply, answer: &ApiError) {
     let _ = reply.send(Err(Unanswered::Failed(answer.clone())));
-}
-
-/// The current rows of all items that the operations name, from one state.
-pub async fn read_items<E: Engine>(
-    engine: &E,
-    table: &TableDocument,
-    ops: &[Op],
-) -> Result<HashMap<ItemKey, Option<StoredItem>>, Error> {
-    let mut current = HashMap::with_capacity(ops.len());
-    ops.iter().flat_map(Op::keys).for_each(|key| {
-        current.insert(key.clone(), None);
-    });
-    let keys: Vec<_> = current.keys().map(|key: &ItemKey| key.stored(table.incarnation)).collect();
-    let refs: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
-    if refs.is_empty() {
-        return Ok(current);
-    }
-    let rows = engine.read(Space::Items, &refs).await?;
-    for (row, stored) in current.values_mut().zip(rows) {
-        if let Some(bytes) = stored {
-            let decoded =
-                StoredItem::decode_shared(&bytes).ok_or_else(|| Error::Corrupt("an item's row".into()))?;
-            *row = Some(decoded);
-        }
-    }
-    Ok(current)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use tradewind_database::partition::arrival::Arrived;
 use tradewind_database::partition::group::{Answer, Group, Op};
-use tradewind_database::partition::owner::read_items;
+use tradewind_database::partition::rows::read_items;
 use tradewind_database::partition::state::State;
 use tradewind_database::table::document::{Replica, ReplicaStatus, TableDocument};
 use tradewind_engine::faults::WriteFault;
