@@ -22,9 +22,9 @@ use tradewind_database::Database;
 use tradewind_database::partition::arrival::SnapshotRow;
 use tradewind_database::question::{Question, Reply};
 use tradewind_database::replica::Pin;
-use tradewind_database::table::document::ReplicaStatus;
+use tradewind_database::table::document::{ReplicaStatus, TableDocument};
 use tradewind_engine::{Documents, Engine};
-use tradewind_model::{ItemKey, Version};
+use tradewind_model::{ItemKey, Region, Version};
 
 use crate::join::Error;
 use crate::peer::{self, Peer};
@@ -49,11 +49,7 @@ pub async fn repair<E: Engine + Documents, P: Peer>(
     let Some(document) = database.table(table).map(|table| table.document()) else {
         return Err(Error::Rule(format!("there is no table {table} in {}", database.region())));
     };
-    let is_replica = |peer: &&Arc<P>| {
-        let replica = document.replicas.get(&peer.region());
-        replica.is_some_and(|replica| replica.status == ReplicaStatus::Active)
-    };
-    let others: Vec<_> = peers.iter().filter(is_replica).collect();
+    let others = others(&document, database.region(), peers)?;
     let term = begin(database, table, &others).await?;
     let mut repaired = Repaired::default();
     let mut theirs = Vec::new();
@@ -79,6 +75,23 @@ pub async fn repair<E: Engine + Documents, P: Peer>(
     }
     database.end_repair(table, term).await?;
     Ok(repaired)
+}
+
+/// The other replicas, all of which have to be levelled.
+fn others<'a, P: Peer>(
+    document: &TableDocument,
+    here: Region,
+    peers: &'a [Arc<P>],
+) -> Result<Vec<&'a Arc<P>>, Error> {
+    let active = document
+        .replicas
+        .iter()
+        .filter(|(region, replica)| **region != here && replica.status == ReplicaStatus::Active);
+    let known = |(region, _): (&Region, _)| {
+        let peer = peers.iter().find(|peer| peer.region() == *region);
+        peer.ok_or_else(|| Error::Rule(format!("region {region} has a replica and is not known here")))
+    };
+    active.map(known).collect()
 }
 
 /// Answers the repair's term, once nobody takes anything more that was sent before it.

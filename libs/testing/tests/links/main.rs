@@ -16,9 +16,10 @@ use tradewind_database::Database;
 use tradewind_database::partition::arrival::{Arrival, Arrived};
 use tradewind_database::partition::state::Source;
 use tradewind_database::question::{Question, Reply};
+use tradewind_engine::Engine;
 use tradewind_model::{Hlc, Incarnation, Sequence};
 use tradewind_replication::link::{Announcement, BATCH_BYTES, BATCH_CHANGES, Link};
-use tradewind_replication::{Peer, PeerError, RegionLinks, RemotePeer};
+use tradewind_replication::{Peer, PeerError, RegionLinks, RemotePeer, Replicator, has_stopped};
 use tradewind_rpc::{LinkAnswering, LinkAuthority, LinkCall, LinkClient, LinkError, LinkQuestion, Links};
 
 use world::{Place, Store, TABLE, certificate, region, serve, two, until};
@@ -274,6 +275,39 @@ async fn another_incarnation_another_region_and_an_unknown_table_are_refused() {
     let asked = peer.ask("nothing", Question::Pins).await;
     assert!(matches!(asked, Err(PeerError::Refused { .. })), "{asked:?}");
     assert_eq!(value(&b).await, None);
+}
+
+/// The logs of both have let go of what the other needs. A repair that one of them is asked for makes both go on, and nobody
+/// tells the other's replicator.
+#[tokio::test]
+async fn links_that_need_what_is_not_kept_go_on_after_a_repair() {
+    let (a, b) = two().await;
+    for (place, id) in [(&a, "of a"), (&b, "of b")] {
+        place.put(id, "not kept").await;
+        let tomorrow_ms = place.database.clock().now_ms() + 24 * 3_600_000;
+        place.database.engine().trim(tomorrow_ms).await.unwrap();
+    }
+    let run = |from: &Place, to: &Place| {
+        let replicator = Arc::new(Replicator::new(from.database.clone()));
+        replicator.add_peer(to.peer_of(from));
+        tokio::spawn(replicator.clone().run());
+        replicator
+    };
+    let (of_a, of_b) = (run(&a, &b), run(&b, &a));
+    for replicator in [&of_a, &of_b] {
+        until("a link has stopped", async || has_stopped(&replicator.status(), TABLE)).await;
+    }
+    let repaired = of_a.repair(TABLE, false).await.unwrap();
+    assert_eq!((repaired.received, repaired.sent), (1, 2));
+    for (place, id) in [(&a, "next of a"), (&b, "next of b")] {
+        place.put(id, "by a link").await;
+    }
+    for place in [&a, &b] {
+        until("all is there", async || place.items().await.len() == 4).await;
+    }
+    for replicator in [&of_a, &of_b] {
+        until("no link stands still", async || !has_stopped(&replicator.status(), TABLE)).await;
+    }
 }
 
 /// A replicator that hung sends what it read before the log was found to be another one; a repair that was overtaken ends.
