@@ -36,7 +36,7 @@ use committer::Committer;
 use counters::Counter;
 use directory::Directory;
 use free_space::FreeSpace;
-use group::Request;
+use group::{Request, Told};
 use journal::cut_torn_batch;
 use log::hour_of;
 use queue::{Requests, queue};
@@ -77,11 +77,19 @@ impl FjallEngine {
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request,
     ) -> impl Future<Output = Result<T, Error>> + Send {
+        let answer = self.wait_for(request);
+        async move { answer.await? }
+    }
+
+    fn wait_for<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> impl Future<Output = Result<T, Error>> + Send {
         let (done, answer) = oneshot::channel();
         let call = self.requests().push(request(done));
         async move {
             call.ok_or_else(stopped)?.after_others().await;
-            answer.await.unwrap_or_else(|_| Err(Error::Unknown("the committer stopped".to_owned())))
+            answer.await.map_err(|_| Error::Unknown("the committer stopped".to_owned()))
         }
     }
 
@@ -157,7 +165,8 @@ impl Engine for FjallEngine {
 
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), Error>> + Send {
         assert_well_formed(&batch);
-        self.ask(move |done| Request::Commit { batch, done })
+        let told = self.wait_for(move |done| Request::Commit { batch, done });
+        async move { told.await.and_then(Told::heard) }
     }
 
     fn changes(

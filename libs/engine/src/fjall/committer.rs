@@ -21,7 +21,7 @@ use tradewind_model::{Epoch, PartitionId, Sequence};
 use super::catalogue::decode_revision;
 use super::counters::{COUNTERS, Counter, counter_key, decode_counter_key};
 use super::free_space::FreeSpace;
-use super::group::{Group, Request};
+use super::group::{Group, Others, Request};
 use super::log::{change_key, hour_of};
 use super::queue::Line;
 use super::tables::{Tables, broken, reason};
@@ -30,6 +30,9 @@ use crate::{Batch, Clock, Error, Opened, PartitionCommit};
 /// When nothing was committed for so long, the snapshot is renewed: an old one keeps the tables from before a
 /// compaction on disk and their memtables in memory.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// Who does not look after its commit does not tell others in this time; then they are told here.
+const TELLING: Duration = Duration::from_millis(5);
 
 /// The key of the last revision given to a document.
 const REVISION_KEY: &[u8] = b"r";
@@ -47,6 +50,8 @@ pub struct Committer {
     earliest_hour: u64,
     /// Why nothing can be written until the process starts again.
     broken: Option<String>,
+    /// Those of the last group whom the first of them tells.
+    last: Arc<Others>,
 }
 
 impl Committer {
@@ -66,15 +71,17 @@ impl Committer {
             durability,
             earliest_hour: 0,
             broken: None,
+            last: Arc::default(),
         })
     }
 
     /// Runs until every sender is gone.
     pub fn run(mut self, mut line: Line) {
-        while let Some(requests) = line.next(IDLE) {
-            match requests.is_empty() {
-                true => self.tables.publish(),
-                false => self.commit(requests),
+        while let Some(requests) = line.next(if self.last.are_told() { IDLE } else { TELLING }) {
+            match (requests.is_empty(), self.last.are_told()) {
+                (false, _) => self.commit(requests),
+                (true, false) => self.last.tell(),
+                (true, true) => self.tables.publish(),
             }
         }
     }
@@ -95,7 +102,8 @@ impl Committer {
             self.tables.publish();
             self.forget(forgotten_hours);
         }
-        answers.send(&outcome);
+        let last = std::mem::replace(&mut self.last, answers.send(&outcome));
+        last.tell();
     }
 
     /// Everything that can refuse a group while nothing of it has happened yet.
@@ -138,7 +146,7 @@ impl Committer {
                 if verdict.is_ok() {
                     self.stage_batch(&batch, group);
                 }
-                group.answer_commit(done, verdict);
+                group.tell(done, verdict);
             }
             Request::Open { partition, done } => {
                 let opened = self.open(partition, group);
@@ -154,7 +162,7 @@ impl Committer {
             Request::Remove { space, keys, done } => {
                 let keyspace = self.tables.space(space).expect("its keys were read there");
                 keys.into_iter().for_each(|key| group.writes.remove(keyspace, key));
-                group.answer_commit(done, Ok(()));
+                group.answer(done, Ok(()));
             }
             Request::Seal { before_hour, done } => {
                 group.answer(done, Ok(self.tables.log.before(before_hour)));
@@ -162,7 +170,7 @@ impl Committer {
             Request::Forget { hours, last_changes, done } => {
                 self.raise_kept(&last_changes, group);
                 group.forgotten_hours.extend(hours);
-                group.answer_commit(done, Ok(()));
+                group.answer(done, Ok(()));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What is asked of the committer, and the group that one durable commit of fjall carries.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 use tokio::sync::oneshot;
@@ -11,7 +12,7 @@ use crate::{Batch, Error, Opened, PartitionCommit, Row, Space};
 pub enum Request {
     Commit {
         batch: Batch,
-        done: oneshot::Sender<Result<(), Error>>,
+        done: oneshot::Sender<Told>,
     },
     Open {
         partition: PartitionId,
@@ -72,9 +73,8 @@ impl Request {
     pub fn refuse(self, error: Error) {
         // Whoever asked may have gone; then nobody needs the answer.
         match self {
-            Request::Commit { done, .. } | Request::Remove { done, .. } | Request::Forget { done, .. } => {
-                done.send(Err(error)).ok();
-            }
+            Request::Commit { done, .. } => _ = done.send(Told::alone(Err(error))),
+            Request::Remove { done, .. } | Request::Forget { done, .. } => _ = done.send(Err(error)),
             Request::Open { done, .. } => _ = done.send(Err(error)),
             Request::Document { done, .. } => _ = done.send(Err(error)),
             Request::Seal { done, .. } => _ = done.send(Err(error)),
@@ -87,18 +87,57 @@ fn part_bytes(part: &PartitionCommit) -> usize {
     rows.sum::<usize>() + part.changes.iter().map(|(_, change)| change.len()).sum::<usize>()
 }
 
-/// Sends one answer, given how the group's commit ended.
-enum Answer {
-    /// By far the most, so without a box.
-    Commit(oneshot::Sender<Result<(), Error>>),
-    Other(Box<dyn FnOnce(Result<(), Error>) + Send>),
+/// How a commit ended. Who is told first tells the others of its group: it wakes tasks of its own thread, all before the
+/// first of them writes again, and without a system call for each.
+pub struct Told {
+    outcome: Result<(), Error>,
+    others: Option<Arc<Others>>,
 }
+
+impl Told {
+    fn alone(outcome: Result<(), Error>) -> Told {
+        Told { outcome, others: None }
+    }
+
+    pub fn heard(mut self) -> Result<(), Error> {
+        std::mem::replace(&mut self.outcome, Ok(()))
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.others.iter().for_each(|others| others.tell());
+    }
+}
+
+/// The others of a group, until somebody tells them.
+#[derive(Default)]
+pub struct Others(Mutex<Vec<(oneshot::Sender<Told>, Result<(), Error>)>>);
+
+impl Others {
+    pub fn tell(&self) {
+        for (done, outcome) in std::mem::take(&mut *self.waiting()) {
+            done.send(Told::alone(outcome)).ok();
+        }
+    }
+
+    pub fn are_told(&self) -> bool {
+        self.waiting().is_empty()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<(oneshot::Sender<Told>, Result<(), Error>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sends an answer that is not a commit's, given how the group's commit ended.
+type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
 /// The writes of several requests and their answers, which are all held back until the writes are durable: also a
 /// refusal tells of a state that another request of the same group made.
 pub struct Group {
     pub writes: OwnedWriteBatch,
-    answers: Vec<(Answer, Result<(), Error>)>,
+    answers: Answers,
     /// Partitions whose counter row must be written.
     pub touched: Vec<PartitionId>,
     /// Revisions of documents as this group leaves them.
@@ -111,7 +150,7 @@ impl Group {
         Group {
             // A request is seldom less than an item, its change and a counter.
             writes: OwnedWriteBatch::with_capacity(db.clone(), requests * 4).durability(durability),
-            answers: Vec::with_capacity(requests),
+            answers: Answers { commits: Vec::with_capacity(requests), others: Vec::new() },
             touched: Vec::new(),
             revisions: HashMap::new(),
             forgotten_hours: Vec::new(),
@@ -125,8 +164,8 @@ impl Group {
         }
     }
 
-    pub fn answer_commit(&mut self, done: oneshot::Sender<Result<(), Error>>, verdict: Result<(), Error>) {
-        self.answers.push((Answer::Commit(done), verdict));
+    pub fn tell(&mut self, done: oneshot::Sender<Told>, verdict: Result<(), Error>) {
+        self.answers.commits.push((done, verdict));
     }
 
     pub fn answer<T: Send + 'static>(
@@ -142,25 +181,33 @@ impl Group {
             let answer = outcome.map(|()| value.expect("a request with a verdict of Ok has its value"));
             done.send(answer).ok();
         };
-        self.answers.push((Answer::Other(Box::new(send)), verdict));
+        self.answers.others.push((Box::new(send), verdict));
     }
 
     pub fn split(self) -> (OwnedWriteBatch, Answers, Vec<u64>) {
-        (self.writes, Answers(self.answers), self.forgotten_hours)
+        (self.writes, self.answers, self.forgotten_hours)
     }
 }
 
-pub struct Answers(Vec<(Answer, Result<(), Error>)>);
+pub struct Answers {
+    commits: Vec<(oneshot::Sender<Told>, Result<(), Error>)>,
+    others: Vec<(Answer, Result<(), Error>)>,
+}
 
 impl Answers {
-    /// Wakes everybody. Who was refused hears that, and the others how the commit ended.
-    pub fn send(self, outcome: &Result<(), Error>) {
-        for (answer, verdict) in self.0 {
-            let answered = verdict.and_then(|()| outcome.clone());
-            match answer {
-                Answer::Commit(done) => _ = done.send(answered),
-                Answer::Other(send) => send(answered),
-            }
+    /// Who was refused hears that, and the rest how the commit ended. Of the commits the first is told, and is to tell
+    /// those that this gives back.
+    pub fn send(self, outcome: &Result<(), Error>) -> Arc<Others> {
+        let answered = |verdict: Result<(), Error>| verdict.and_then(|()| outcome.clone());
+        for (send, verdict) in self.others {
+            send(answered(verdict));
         }
+        let mut told = self.commits.into_iter().map(|(done, verdict)| (done, answered(verdict)));
+        let first = told.next();
+        let others = Arc::new(Others(Mutex::new(told.collect())));
+        if let Some((done, outcome)) = first {
+            done.send(Told { outcome, others: Some(others.clone()) }).ok();
+        }
+        others
     }
 }

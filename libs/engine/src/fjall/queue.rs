@@ -3,9 +3,11 @@
 //!
 //! Whoever was put in line is committed: a call is made when its handle is dropped, at the latest.
 
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::task::Poll;
 use std::time::Duration;
 
 use super::group::Request;
@@ -48,9 +50,9 @@ struct Bell {
 pub struct Call(Bell);
 
 impl Call {
-    /// Calls it after the tasks that are ready now. tokio runs what yields last, behind those that other threads woke.
+    /// Calls it after the tasks that are ready now.
     pub async fn after_others(self) {
-        tokio::task::yield_now().await;
+        turn().await;
     }
 }
 
@@ -60,6 +62,18 @@ impl Drop for Call {
             self.0.rope.try_send(()).ok();
         }
     }
+}
+
+/// Not tokio's `yield_now`, which waits for what the network brings, too: with it the committer idles.
+fn turn() -> impl Future<Output = ()> {
+    let mut passed = false;
+    poll_fn(move |context| {
+        if std::mem::replace(&mut passed, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
 }
 
 /// The end of the committer.
