@@ -110,9 +110,12 @@ impl Drop for Told {
     }
 }
 
+/// Who waits for a commit, and how it ended for them: the disk's word, or a refusal.
+type Waiting = Vec<(oneshot::Sender<Told>, Result<(), Error>)>;
+
 /// The others of a group, until somebody tells them.
 #[derive(Default)]
-pub struct Others(Mutex<Vec<(oneshot::Sender<Told>, Result<(), Error>)>>);
+pub struct Others(Mutex<Waiting>);
 
 impl Others {
     pub fn tell(&self) {
@@ -125,7 +128,7 @@ impl Others {
         self.waiting().is_empty()
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<(oneshot::Sender<Told>, Result<(), Error>)>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -190,7 +193,7 @@ impl Group {
 }
 
 pub struct Answers {
-    commits: Vec<(oneshot::Sender<Told>, Result<(), Error>)>,
+    commits: Waiting,
     others: Vec<(Answer, Result<(), Error>)>,
 }
 
